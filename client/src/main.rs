@@ -1,0 +1,2 @@
+//! Depot.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the stories, the fault tests and the measurements share.
