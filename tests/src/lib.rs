@@ -1,1 +1,44 @@
 //! What the stories, the fault tests and the measurements share.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a folder of the repository")
+}
+
+/// The program `name` (`depot` or `depot-server`) that was built with the test that runs.
+///
+/// # Panics
+///
+/// Says what to type when it was not built.
+pub fn binary(name: &str) -> PathBuf {
+    let this = env::current_exe().expect("a test knows its own program");
+    // Tests lie in `deps` below the folder with the programs.
+    this.ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| panic!("no program `{name}`: cargo build --locked --workspace --bins"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::binary;
+
+    #[test]
+    fn programs_lie_beside_their_tests() {
+        assert!(binary("depot").is_file());
+        assert!(binary("depot-server").is_file());
+    }
+
+    #[test]
+    #[should_panic(expected = "cargo build --locked --workspace --bins")]
+    fn what_was_not_built_says_how() {
+        binary("depot-manager");
+    }
+}
