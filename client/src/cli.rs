@@ -1,0 +1,123 @@
+//! The command line: the global flags and the verbs. What a verb takes stands in its own file, beside
+//! what it does.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::App;
+use crate::commands;
+use crate::error::Result;
+use crate::units;
+
+/// The client of a Depot server: your files and your mail
+#[derive(Parser, Debug)]
+#[command(
+    name = "depot",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Example:\n  depot login --server localhost:7420 --account ann\n  \
+                  depot put report.pdf /reports/\n  \
+                  depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf\n\n\
+                  Paths: /reports/q3.pdf is in your own tree, ann:/reports in another account's."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every verb takes, before or after it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// One JSON object a line, errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Only errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// No colors (also NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Ask nothing: fail instead
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// Try an unreachable server again for so long
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = units::duration,
+        default_value = "5s",
+        env = "DEPOT_RETRY_FOR",
+        hide_env = true
+    )]
+    pub(crate) retry_for: Duration,
+    /// Connections that file data is spread over
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        default_value_t = 2,
+        value_parser = parse_connections,
+        env = "DEPOT_CONNECTIONS"
+    )]
+    pub(crate) connections: usize,
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=16) => Ok(number),
+        _ => Err("from 1 to 16".to_owned()),
+    }
+}
+
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $verb:ident => $module:ident, $hint:expr;)*) => {
+        /// What a person can do.
+        #[derive(Subcommand, Debug)]
+        pub(crate) enum Command {
+            $($(#[$meta])* $verb(commands::$module::Arguments),)*
+        }
+
+        impl Command {
+            /// Does it.
+            pub(crate) async fn run(self, app: &App) -> Result<()> {
+                match self {
+                    $(Self::$verb(arguments) => commands::$module::run(arguments, app).await,)*
+                }
+            }
+
+            /// What Ctrl-C leaves behind, and how to go on.
+            pub(crate) fn after_interrupt(&self) -> &'static str {
+                match self {
+                    $(Self::$verb(_) => $hint,)*
+                }
+            }
+        }
+    };
+}
+
+const NOTHING: &str = "nothing is left half done";
+
+verbs! {
+    /// Log in to a server, and remember it
+    Login => login, NOTHING;
+    /// End this login
+    Logout => logout, NOTHING;
+    /// Show who is logged in
+    Whoami => whoami, NOTHING;
+    /// Make the first administrator of a new server, and log in
+    Setup => setup, NOTHING;
+    /// Change your password
+    Passwd => passwd, "if the server had answered, the new password holds";
+}

@@ -1,0 +1,98 @@
+//! The thin client of a Depot server. It knows the contract in `depot_proto` and nothing of the server.
+//!
+//! A map, from the outside in:
+//!
+//! - `cli`: the command line; `commands`: one file per verb.
+//! - `app`: what a verb is given; `output`: the only place that prints; `password`, `settings`, `units`.
+//! - `connect`: address, trust, TLS, tokens, and when a call is made again; `state`: what is remembered.
+//! - `transfer`: bytes up (cut, ask, fill, commit) and down (manifest, chunks), always verified.
+//! - `tree`: walks a local tree, and writes one beneath a target and nowhere else.
+//! - `path`, `target`, `names`: what a path is, where a thing goes, which names are no good.
+//! - `mail`: messages as text, as RFC 5322 files, and a Maildir to keep them in.
+//! - `error`: the one error, with the exit code that scripts rely on.
+
+mod app;
+mod cli;
+mod commands;
+mod connect;
+mod error;
+mod output;
+mod password;
+mod settings;
+mod state;
+mod units;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use app::App;
+use cli::{Cli, Command};
+use error::{Error, Exit, Result};
+use output::{Output, Style};
+
+/// Does what the command line says; the exit code.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error, &arguments),
+    };
+    let app = match App::new(&cli.globals) {
+        Ok(app) => app,
+        Err(error) => {
+            Output::new(Style {
+                json: cli.globals.json,
+                ..Style::default()
+            })
+            .error(&error);
+            return error.exit() as u8;
+        }
+    };
+    let done = until_interrupted(cli.command, &app).await;
+    match done.and_then(|()| app.output.flush()) {
+        Ok(()) => 0,
+        Err(error) => {
+            // What was printed before the error is worth having.
+            let _ = app.output.flush();
+            app.output.error(&error);
+            error.exit() as u8
+        }
+    }
+}
+
+/// The command line, for completions and manual pages.
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+async fn until_interrupted(command: Command, app: &App) -> Result<()> {
+    let hint = command.after_interrupt();
+    let failed = |error: std::io::Error| Error::io("wait for signals", &error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        done = command.run(app) => done,
+        _ = interrupt.recv() => Err(Error::interrupted(hint)),
+        _ = terminate.recv() => Err(Error::interrupted(hint)),
+    }
+}
+
+/// Prints clap's help or what is wrong with the command line.
+fn not_understood(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        Output::new(Style {
+            json: true,
+            ..Style::default()
+        })
+        .error(&Error::usage(message));
+        return Exit::Usage as u8;
+    }
+    // clap writes help to stdout and problems to stderr, in colors where there is a terminal.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8)
+}
