@@ -2,10 +2,22 @@
 //! once they are built; nothing here knows of storage, of the wire or of a clock.
 
 mod chunk;
+mod content;
+mod entry;
 mod ids;
+mod mail;
+mod name;
+mod path;
 
 pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
+pub use content::{Content, Digest, ManifestHasher, ManifestKey, Piece, chunker};
+pub use entry::{Entry, Mode, Node, SYMLINK_BYTES_MAX};
 pub use ids::{
     AccountId, CommitId, EntryId, MessageId, Modseq, PackId, RequestId, SessionId, StoreId,
     ThreadId, UploadId, VersionId,
 };
+pub use mail::{Attachment, Body, Message, Recipient, RecipientState};
+pub use name::{
+    ACCOUNT_NAME_BYTES_MAX, AccountName, FOLD_VERSION, FileName, NAME_BYTES_MAX, NameProblem,
+};
+pub use path::{Location, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath};

@@ -1,0 +1,74 @@
+//! Metadata: accounts, trees, contents' chunk lists, mail, and the order of changes. Each method is one
+//! whole transaction, so nothing outside ever holds one open; each answers when its effect is durable.
+//!
+//! What may be done is decided in the rules rooms; what must be true at the same moment as the change
+//! (uniqueness, preconditions, quota, possession) is decided here. This room sees no chunk bytes, no
+//! tonic and no proto. Adapters are private; `contract` is the one suite that all of them pass.
+
+mod accounts;
+mod changes;
+mod commits;
+mod contents;
+mod mail;
+mod sqlite;
+mod tree;
+mod upkeep;
+
+#[cfg(test)]
+mod contract;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens};
+pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Start};
+pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
+pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
+pub use mail::{AttachmentSource, Mail, NewAttachment, NewMessage, SendOutcome, Which};
+pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
+pub use upkeep::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+
+use crate::error::Result;
+use crate::model::{AccountId, RequestId};
+
+/// Everything a store of metadata does.
+pub trait Db:
+    Accounts + Contents + Tree + Commits + Mail + Changes + Upkeep + Send + Sync + 'static
+{
+}
+
+/// A request that must have one effect however often it is made: the first answer is kept for
+/// [`REQUEST_KEPT_MS`] and given again.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Chosen by the client.
+    pub id: RequestId,
+    /// Of everything the request asks for; the same id with another digest is refused.
+    pub digest: [u8; 32],
+}
+
+/// How long the answer to a request is kept: 7 days.
+pub const REQUEST_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// Who is told that something was committed; called after the commit, never inside it.
+pub type Committed = Arc<dyn Fn(&[AccountId]) + Send + Sync>;
+
+/// Where and how to open the embedded store.
+#[derive(Clone)]
+pub struct Options {
+    /// The database file; made when it is not there.
+    pub path: PathBuf,
+    /// Jobs that may wait for the writer; more are refused as overload.
+    pub writer_queue_max: usize,
+    /// Connections that read.
+    pub readers: usize,
+    /// Bytes of page cache of the writer; each reader has an eighth of it.
+    pub cache_bytes: u64,
+    /// Told after every commit.
+    pub committed: Committed,
+}
+
+/// Opens the embedded store and brings its schema up to date.
+pub fn open(options: Options) -> Result<Arc<dyn Db>> {
+    Ok(Arc::new(sqlite::Sqlite::open(options)?))
+}

@@ -1,0 +1,260 @@
+-- The first schema. Times are milliseconds since 1970 (…_at) or nanoseconds (…_ns). Numbers of an
+-- account's order of changes are called modseq; every row that a client can follow carries its own.
+
+CREATE TABLE store (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  id BLOB NOT NULL,
+  -- Rises when the store is put back to an earlier state: cursors from before are then answered in full.
+  epoch INTEGER NOT NULL,
+  -- Unicode version that name_key columns were folded with.
+  fold_version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE account (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL UNIQUE,
+  password TEXT NOT NULL,
+  admin INTEGER NOT NULL,
+  disabled_at INTEGER,
+  quota INTEGER,
+  -- Equals the recount in upkeep.rs at every commit.
+  used INTEGER NOT NULL DEFAULT 0 CHECK (used >= 0),
+  -- The last number given, to a change and to a delivery.
+  modseq INTEGER NOT NULL DEFAULT 0,
+  delivered INTEGER NOT NULL DEFAULT 0,
+  -- Tombstones up to this number are gone.
+  horizon INTEGER NOT NULL DEFAULT 0,
+  root BLOB NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE session (
+  id BLOB PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id),
+  client TEXT NOT NULL,
+  token BLOB NOT NULL UNIQUE,
+  token_expires_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  -- Whether the current token has been used.
+  confirmed INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  used_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX session_account ON session (account, id);
+
+CREATE TABLE refresh (
+  hash BLOB PRIMARY KEY,
+  session BLOB NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+  spent_at INTEGER
+) WITHOUT ROWID, STRICT;
+CREATE INDEX refresh_session ON refresh (session);
+
+-- Answers to requests that must have one effect.
+CREATE TABLE request (
+  account INTEGER NOT NULL REFERENCES account (id),
+  id BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  answer TEXT NOT NULL,
+  made_at INTEGER NOT NULL,
+  PRIMARY KEY (account, id)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX request_made ON request (made_at);
+
+CREATE TABLE pack (
+  key INTEGER PRIMARY KEY AUTOINCREMENT,
+  id BLOB NOT NULL UNIQUE,
+  -- Set when no chunk is left in it; the file is unlinked a day later.
+  emptied_at INTEGER
+) STRICT;
+
+CREATE TABLE chunk (
+  hash BLOB PRIMARY KEY,
+  pack INTEGER NOT NULL REFERENCES pack (key),
+  offset INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  registered_at INTEGER NOT NULL,
+  -- Set when nothing referred to it; from then on it is reported missing, and what refers to it again
+  -- clears this.
+  condemned_at INTEGER
+) WITHOUT ROWID, STRICT;
+CREATE INDEX chunk_place ON chunk (pack, offset);
+
+-- Possession: what an account itself has sent. "Have you this chunk?" is answered only over this.
+CREATE TABLE account_chunk (
+  account INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (account, hash)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE lease (
+  account INTEGER NOT NULL REFERENCES account (id),
+  upload BLOB NOT NULL,
+  -- Logical bytes it brought that no commit has used yet.
+  bytes INTEGER NOT NULL DEFAULT 0,
+  opened_at INTEGER NOT NULL,
+  touched_at INTEGER NOT NULL,
+  PRIMARY KEY (account, upload)
+) WITHOUT ROWID, STRICT;
+
+-- Contents of several chunks. One-chunk contents need no row: their chunk is named by their digest.
+CREATE TABLE content (
+  key INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- Null while its list is still coming in.
+  id BLOB UNIQUE,
+  size INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  made_at INTEGER NOT NULL,
+  unreferenced_at INTEGER
+) STRICT;
+
+CREATE TABLE segment (
+  key INTEGER PRIMARY KEY,
+  content INTEGER NOT NULL REFERENCES content (key) ON DELETE CASCADE,
+  -- Number of the first chunk in it, and the byte of the content where that begins.
+  first INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  pieces BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX segment_place ON segment (content, offset);
+
+CREATE TABLE entry (
+  id BLOB PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id),
+  -- Null for the root of a tree, and for the top of one that is being staged.
+  parent BLOB REFERENCES entry (id),
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL,
+  kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
+  mode INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL,
+  -- Files.
+  size INTEGER,
+  digest BLOB,
+  content INTEGER REFERENCES content (key),
+  version BLOB,
+  -- Symlinks.
+  target TEXT,
+  -- The account's number at the last change of content, of place, of anything.
+  generation INTEGER NOT NULL,
+  placed INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  -- 0, or the account's number at its removal: what was removed keeps its place beside its successors.
+  removed INTEGER NOT NULL DEFAULT 0,
+  removed_at INTEGER,
+  CHECK ((removed = 0) = (removed_at IS NULL)),
+  CHECK ((kind = 1) = (size IS NOT NULL AND digest IS NOT NULL AND version IS NOT NULL)),
+  CHECK ((kind = 3) = (target IS NOT NULL))
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX entry_sibling ON entry (parent, name_key, removed);
+CREATE INDEX entry_modseq ON entry (account, modseq);
+CREATE INDEX entry_version ON entry (version) WHERE version IS NOT NULL;
+CREATE INDEX entry_content ON entry (content) WHERE content IS NOT NULL;
+CREATE INDEX entry_removed ON entry (account, removed_at) WHERE removed_at IS NOT NULL;
+
+-- Contents that files had before the current one.
+CREATE TABLE version (
+  id BLOB PRIMARY KEY,
+  entry BLOB NOT NULL REFERENCES entry (id),
+  account INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  content INTEGER REFERENCES content (key),
+  mode INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL,
+  replaced_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX version_entry ON version (entry, generation);
+CREATE INDEX version_content ON version (content) WHERE content IS NOT NULL;
+CREATE INDEX version_replaced ON version (account, replaced_at);
+
+-- What is left of rows that were purged, so that clients who were away hear of it.
+CREATE TABLE tombstone (
+  account INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,
+  id BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (account, modseq, id)
+) WITHOUT ROWID, STRICT;
+
+-- Commits too large for one transaction. A new tree's entries are rows of `entry` below a top that has
+-- no parent yet; a merge's wait in staged_entry.
+CREATE TABLE staged_commit (
+  id BLOB PRIMARY KEY,
+  account INTEGER NOT NULL REFERENCES account (id),
+  -- Of a new tree.
+  top BLOB,
+  generation INTEGER NOT NULL,
+  size INTEGER NOT NULL DEFAULT 0,
+  entries INTEGER NOT NULL DEFAULT 0,
+  unchanged INTEGER NOT NULL DEFAULT 0,
+  opened_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE staged_entry (
+  commit_id BLOB NOT NULL REFERENCES staged_commit (id),
+  place INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  mode INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL,
+  size INTEGER,
+  digest BLOB,
+  content INTEGER REFERENCES content (key),
+  target TEXT,
+  if_generation INTEGER,
+  PRIMARY KEY (commit_id, place)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX staged_entry_content ON staged_entry (content) WHERE content IS NOT NULL;
+
+CREATE TABLE message (
+  key INTEGER PRIMARY KEY AUTOINCREMENT,
+  id BLOB NOT NULL UNIQUE,
+  thread BLOB NOT NULL,
+  in_reply_to BLOB,
+  sender INTEGER NOT NULL REFERENCES account (id),
+  -- As the sender wrote it: a JSON list of names.
+  recipients TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  -- Up to 64 KiB; longer texts are contents.
+  body TEXT,
+  body_size INTEGER NOT NULL,
+  body_digest BLOB,
+  body_content INTEGER REFERENCES content (key),
+  attachments INTEGER NOT NULL,
+  -- Bytes the sender is charged.
+  size INTEGER NOT NULL,
+  sent_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX message_sender ON message (sender, key);
+CREATE INDEX message_body ON message (body_content) WHERE body_content IS NOT NULL;
+
+CREATE TABLE attachment (
+  message INTEGER NOT NULL REFERENCES message (key),
+  place INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  content INTEGER REFERENCES content (key),
+  PRIMARY KEY (message, place)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX attachment_content ON attachment (content) WHERE content IS NOT NULL;
+
+CREATE TABLE delivery (
+  account INTEGER NOT NULL REFERENCES account (id),
+  number INTEGER NOT NULL,
+  message INTEGER NOT NULL REFERENCES message (key),
+  modseq INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  acked_at INTEGER,
+  read_at INTEGER,
+  PRIMARY KEY (account, number)
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX delivery_message ON delivery (message, account);
+CREATE INDEX delivery_unread ON delivery (account, number) WHERE acked_at IS NULL;
+CREATE INDEX delivery_modseq ON delivery (account, modseq);

@@ -1,0 +1,180 @@
+//! Whether the metadata is sound: SQLite's own structure, references, sums, and names.
+
+use rusqlite::Connection;
+
+use crate::db::sqlite::paths::Upwards;
+use crate::db::sqlite::rows::{all, one};
+use crate::error::Result;
+use crate::model::{AccountId, ChunkHash, EntryId, FileName, MessageId};
+
+/// The most problems of one sort that are listed.
+const LISTED: usize = 100;
+
+/// Everything that is wrong, a sentence each.
+pub(super) fn problems(conn: &Connection) -> Result<Vec<String>> {
+    let mut found = structure(conn)?;
+    found.extend(sums(conn)?);
+    found.extend(names(conn)?);
+    found.extend(lost_chunks(conn)?);
+    Ok(found)
+}
+
+fn structure(conn: &Connection) -> Result<Vec<String>> {
+    let mut found: Vec<String> = all(conn, "PRAGMA integrity_check(100)", [], |row| row.get(0))?;
+    found.retain(|line| line != "ok");
+    let dangling = all(conn, "PRAGMA foreign_key_check", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))
+    })?;
+    let sentence =
+        |(table, parent)| format!("a row of {table} refers to one of {parent} that is not there");
+    found.extend(dangling.into_iter().take(LISTED).map(sentence));
+    Ok(found)
+}
+
+/// used = every entry's and past version's content + messages sent + bodies received.
+fn sums(conn: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT a.name, a.used,
+                 coalesce((SELECT sum(e.size) FROM entry AS e WHERE e.account = a.id
+                           AND e.id NOT IN (SELECT id FROM staged_below)), 0)
+                 + coalesce((SELECT sum(size) FROM version AS v WHERE v.account = a.id), 0)
+                 + coalesce((SELECT sum(m.size) FROM message AS m WHERE m.sender = a.id
+                     AND EXISTS (SELECT 1 FROM delivery AS d WHERE d.message = m.key)), 0)
+                 + coalesce((SELECT sum(m.body_size) FROM delivery AS d
+                     JOIN message AS m ON m.key = d.message WHERE d.account = a.id), 0)
+               FROM account AS a";
+    // What is being staged is charged when it is published.
+    let sql = format!(
+        "WITH RECURSIVE staged_below (id) AS (
+           SELECT top FROM staged_commit WHERE top IS NOT NULL
+           UNION ALL
+           SELECT e.id FROM entry AS e JOIN staged_below AS s ON e.parent = s.id)
+         {sql}"
+    );
+    let rows = all(conn, &sql, [], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    })?;
+    Ok(rows
+        .into_iter()
+        .filter(|(_, used, counted)| used != counted)
+        .map(|(name, used, counted)| {
+            format!("account {name} is charged for {used} bytes and holds {counted}")
+        })
+        .collect())
+}
+
+fn names(conn: &Connection) -> Result<Vec<String>> {
+    let mut statement = conn.prepare("SELECT id, name, name_key FROM entry WHERE name <> ''")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()?
+        && found.len() < LISTED
+    {
+        let (id, name, key): (EntryId, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        match FileName::parse(&name) {
+            Ok(parsed) if parsed.key() == key => {}
+            Ok(_) => found.push(format!("entry {id} {name:?} is filed under a wrong key")),
+            Err(problem) => found.push(format!("entry {id} has the name {name:?}: {problem}")),
+        }
+    }
+    Ok(found)
+}
+
+/// One-chunk contents whose chunk has no row; those of lists are looked for by their reader.
+fn lost_chunks(conn: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT e.id, e.name FROM entry AS e
+               WHERE e.content IS NULL AND e.digest IS NOT NULL AND e.size > 0
+                 AND NOT EXISTS (SELECT 1 FROM chunk AS c WHERE c.hash = e.digest) LIMIT ?1";
+    all(conn, sql, [LISTED], |row| {
+        Ok((row.get::<_, EntryId>(0)?, row.get::<_, String>(1)?))
+    })
+    .map(|rows| {
+        rows.into_iter()
+            .map(|(id, name)| format!("the content of entry {id} {name:?} is not stored"))
+            .collect()
+    })
+}
+
+/// What uses a chunk, in words.
+pub(super) fn users_of(conn: &Connection, chunk: ChunkHash, limit: usize) -> Result<Vec<String>> {
+    let mut users = Vec::new();
+    for content in contents_with(conn, chunk)? {
+        let (filter, message_filter) = match content {
+            Some(key) => (format!("content = {key}"), format!("body_content = {key}")),
+            None => {
+                let hex = chunk.to_string();
+                (
+                    format!("content IS NULL AND digest = x'{hex}'"),
+                    format!("body_content IS NULL AND body_digest = x'{hex}'"),
+                )
+            }
+        };
+        entries_with(conn, &filter, limit, &mut users)?;
+        messages_with(conn, (&filter, &message_filter), limit, &mut users)?;
+    }
+    users.truncate(limit);
+    Ok(users)
+}
+
+fn contents_with(conn: &Connection, chunk: ChunkHash) -> Result<Vec<Option<i64>>> {
+    let mut contents = vec![None];
+    let sql = "SELECT DISTINCT content FROM segment WHERE instr(pieces, ?1) > 0";
+    contents.extend(all(conn, sql, [chunk], |row| {
+        row.get::<_, i64>(0).map(Some)
+    })?);
+    Ok(contents)
+}
+
+fn entries_with(
+    conn: &Connection,
+    filter: &str,
+    limit: usize,
+    users: &mut Vec<String>,
+) -> Result<()> {
+    let sql = format!(
+        "SELECT account, id FROM entry WHERE {filter}
+         UNION SELECT v.account, v.entry FROM version AS v WHERE {filter} LIMIT ?1"
+    );
+    let rows = all(conn, &sql, [limit], |row| {
+        Ok((row.get::<_, AccountId>(0)?, row.get::<_, EntryId>(1)?))
+    })?;
+    for (account, id) in rows {
+        let sql = "SELECT a.name, e.parent, e.name FROM entry AS e
+                   JOIN account AS a ON a.id = e.account WHERE e.id = ?1";
+        let found = one(conn, sql, [id], |row| {
+            let parent: Option<EntryId> = row.get(1)?;
+            Ok((row.get::<_, String>(0)?, parent, row.get::<_, String>(2)?))
+        })?;
+        let Some((owner, parent, name)) = found else {
+            continue;
+        };
+        let above = match parent {
+            Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
+            None => None,
+        };
+        users.push(match above {
+            Some(above) => format!("{owner}:{}/{name}", above.path),
+            None => format!("{owner}: {name} (removed)"),
+        });
+    }
+    Ok(())
+}
+
+fn messages_with(
+    conn: &Connection,
+    (filter, body_filter): (&str, &str),
+    limit: usize,
+    users: &mut Vec<String>,
+) -> Result<()> {
+    let sql = format!(
+        "SELECT m.id FROM message AS m WHERE {body_filter}
+         UNION SELECT m.id FROM attachment AS f JOIN message AS m ON m.key = f.message
+         WHERE {filter} LIMIT ?1"
+    );
+    let ids: Vec<MessageId> = all(conn, &sql, [limit], |row| row.get(0))?;
+    users.extend(ids.into_iter().map(|id| format!("message {id}")));
+    Ok(())
+}

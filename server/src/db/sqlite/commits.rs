@@ -1,0 +1,371 @@
+//! Commits as rows. Up to a few hundred entries are applied at once. Of more, a new tree is staged as
+//! entries below a top that has no parent, and appears when that one row gets its parent; changes to
+//! what stands wait in `staged_entry` and are applied together.
+
+use async_trait::async_trait;
+use rusqlite::Row;
+
+use crate::db::sqlite::contents::end_upload;
+use crate::db::sqlite::merge::{Merge, insert_row};
+use crate::db::sqlite::paths::{by_id, find, root, sibling};
+use crate::db::sqlite::requests::once;
+use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, one};
+use crate::db::sqlite::trash::purge_row;
+use crate::db::sqlite::writer::Tx;
+use crate::db::sqlite::{Sqlite, journal, quota};
+use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
+use crate::error::{Error, Kind, Result};
+use crate::model::{CommitId, Entry, EntryId, Mode, Modseq, Node, TreePath};
+
+#[async_trait]
+impl Commits for Sqlite {
+    async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
+        self.write("commits.commit", move |tx| {
+            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| {
+                apply(tx, &plan, &entries)
+            })
+        })
+        .await
+    }
+
+    async fn stage_open(&self, plan: CommitPlan) -> Result<Staged> {
+        self.write("commits.stage_open", move |tx| open(tx, &plan))
+            .await
+    }
+
+    async fn stage(
+        &self,
+        staged: &Staged,
+        plan: &CommitPlan,
+        entries: Vec<StagedEntry>,
+    ) -> Result<()> {
+        let (staged, plan) = (staged.clone(), plan.clone());
+        self.write("commits.stage", move |tx| match staged.top {
+            Some(top) => stage_new(tx, &plan, (staged.id, top), &entries),
+            None => stage_merge(tx, &plan, staged.id, &entries),
+        })
+        .await
+    }
+
+    async fn publish(&self, staged: &Staged, plan: CommitPlan) -> Result<CommitOutcome> {
+        let staged = staged.clone();
+        self.write("commits.publish", move |tx| {
+            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| {
+                end_upload(tx, plan.account, plan.upload)?;
+                match staged.top {
+                    Some(top) => publish_new(tx, &plan, (staged.id, top)),
+                    None => publish_merge(tx, &plan, staged.id),
+                }
+            })
+        })
+        .await
+    }
+
+    async fn abandon(&self, id: CommitId, rows: usize) -> Result<bool> {
+        self.write_behind("commits.abandon", move |tx| abandon(tx, id, rows))
+            .await
+    }
+
+    async fn abandoned(&self, before: i64) -> Result<Vec<CommitId>> {
+        self.read("commits.abandoned", move |conn| {
+            let sql = "SELECT id FROM staged_commit WHERE opened_at < ?1";
+            all(conn, sql, [before], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<CommitOutcome> {
+    if plan.if_absent && find(tx.conn(), plan.account, &plan.base)?.is_some() {
+        return Err(base_stands(&plan.base));
+    }
+    end_upload(tx, plan.account, plan.upload)?;
+    let top = root(tx.conn(), plan.account)?;
+    let mut merge = Merge::below(top, plan.account, plan.now, plan.held);
+    merge.folder(tx, plan.base.names())?;
+    let mut outcome = CommitOutcome::default();
+    for new in entries {
+        let path = plan.base.join(&new.path, "entries.path")?;
+        let put = merge.put(tx, &path, new)?;
+        match put.changed {
+            true => outcome.changed += 1,
+            false => outcome.unchanged += 1,
+        }
+        outcome.entries.push(put.at(path));
+    }
+    merge.charge(tx)?;
+    outcome.modseq = journal::current(tx.conn(), plan.account)?;
+    Ok(outcome)
+}
+
+fn open(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<Staged> {
+    let stands = find(tx.conn(), plan.account, &plan.base)?;
+    if plan.if_absent && stands.is_some() {
+        return Err(base_stands(&plan.base));
+    }
+    if stands.as_ref().is_some_and(|entry| !entry.node.is_folder()) {
+        let message = format!("{} is no folder; choose another name", plan.base);
+        return Err(Error::new(Kind::FailedPrecondition, message));
+    }
+    let id = CommitId::new();
+    let number = journal::next(tx, plan.account)?;
+    let top = match stands {
+        Some(_) => None,
+        None => Some(insert_top(tx, plan, number)?),
+    };
+    tx.execute(
+        "INSERT INTO staged_commit (id, account, top, generation, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, plan.account, top, number, plan.now),
+    )?;
+    Ok(Staged { id, top })
+}
+
+fn insert_top(tx: &Tx<'_>, plan: &CommitPlan, number: Modseq) -> Result<EntryId> {
+    let top = Entry {
+        id: EntryId::new(),
+        account: plan.account,
+        parent: None,
+        name: None,
+        node: Node::Folder,
+        mode: Mode::FOLDER,
+        modified_ns: plan.now.saturating_mul(1_000_000),
+        generation: number,
+        placed: number,
+        modseq: number,
+        changed_at: plan.now,
+    };
+    insert_row(tx, &top)?;
+    Ok(top.id)
+}
+
+fn stage_new(
+    tx: &mut Tx<'_>,
+    plan: &CommitPlan,
+    (id, top): (CommitId, EntryId),
+    entries: &[StagedEntry],
+) -> Result<()> {
+    let mut merge = Merge::below(top, plan.account, plan.now, plan.held);
+    for new in entries {
+        // Also checks that the whole path is within its limits.
+        plan.base.join(&new.path, "entries.path")?;
+        if !merge.put(tx, &new.path, new)?.changed && !new.path.is_root() {
+            let message = format!("{} is named twice in one commit", new.path);
+            return Err(Error::field("entries.path", message));
+        }
+    }
+    count(tx, id, (entries.len(), 0), merge.added_bytes())
+}
+
+fn stage_merge(
+    tx: &mut Tx<'_>,
+    plan: &CommitPlan,
+    id: CommitId,
+    entries: &[StagedEntry],
+) -> Result<()> {
+    let sql = "SELECT entries FROM staged_commit WHERE id = ?1";
+    let mut place = one(tx.conn(), sql, [id], |row| row.get("entries"))?.unwrap_or(0);
+    let before = place;
+    for new in entries {
+        let path = plan.base.join(&new.path, "entries.path")?;
+        let stands = find(tx.conn(), plan.account, &path)?;
+        if stands.is_some_and(|entry| is_same(&entry, new)) {
+            continue;
+        }
+        insert_staged(tx, id, place, new)?;
+        place += 1;
+    }
+    if place > u64::from(plan.merge_entries_max) {
+        return Err(Error::new(
+            Kind::LimitExceeded,
+            format!(
+                "more than {} entries of {} would change at once; put the tree under a new name \
+                 and move it, or put its folders one by one",
+                plan.merge_entries_max, plan.base
+            ),
+        ));
+    }
+    let staged = usize::try_from(place - before).unwrap_or(usize::MAX);
+    count(tx, id, (staged, entries.len() - staged), 0)
+}
+
+fn is_same(stands: &Entry, new: &StagedEntry) -> bool {
+    let same_node = match (&stands.node, &new.node) {
+        (Node::File { content, .. }, NewNode::File(fresh)) => content.same_as(fresh),
+        (Node::Folder, NewNode::Folder) => true,
+        (Node::Symlink { target }, NewNode::Symlink(fresh)) => return target == fresh,
+        _ => false,
+    };
+    let same_rest = stands.mode == new.mode && stands.modified_ns == new.modified_ns;
+    same_node && same_rest && new.if_generation.is_none()
+}
+
+fn count(tx: &Tx<'_>, id: CommitId, (staged, unchanged): (usize, usize), bytes: u64) -> Result<()> {
+    let sql = "UPDATE staged_commit SET entries = entries + ?2, unchanged = unchanged + ?3,
+               size = size + ?4 WHERE id = ?1";
+    match tx.execute(sql, (id, staged, unchanged, bytes))? {
+        0 => Err(swept()),
+        _ => Ok(()),
+    }
+}
+
+fn insert_staged(tx: &Tx<'_>, id: CommitId, place: u64, new: &StagedEntry) -> Result<()> {
+    let (kind, content, target) = match &new.node {
+        NewNode::File(content) => (FILE, Some(*content), None),
+        NewNode::Folder => (FOLDER, None, None),
+        NewNode::Symlink(target) => (SYMLINK, None, Some(target)),
+    };
+    tx.execute(
+        "INSERT INTO staged_entry (commit_id, place, path, kind, mode, modified_ns, size, digest,
+                                   content, target, if_generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        (
+            id,
+            place,
+            relative(&new.path),
+            kind,
+            new.mode.bits(),
+            new.modified_ns,
+            content.map(|content| content.size),
+            content.map(|content| content.digest),
+            content.and_then(|content| content.manifest),
+            target,
+            new.if_generation,
+        ),
+    )
+    .map(drop)
+}
+
+fn relative(path: &TreePath) -> String {
+    path.to_string()[1..].to_owned()
+}
+
+fn publish_new(
+    tx: &mut Tx<'_>,
+    plan: &CommitPlan,
+    (id, top): (CommitId, EntryId),
+) -> Result<CommitOutcome> {
+    let sql = "DELETE FROM staged_commit WHERE id = ?1 RETURNING size, entries";
+    let staged = one(tx.conn(), sql, [id], |row| {
+        Ok((row.get("size")?, row.get("entries")?))
+    })?;
+    let (size, entries) = staged.ok_or_else(swept)?;
+    let Some((name, above)) = plan.base.split_last() else {
+        return Err(base_stands(&plan.base));
+    };
+    let mut merge = Merge::below(
+        root(tx.conn(), plan.account)?,
+        plan.account,
+        plan.now,
+        plan.held,
+    );
+    let parent = merge.folder(tx, above)?;
+    if sibling(tx.conn(), parent, name)?.is_some() {
+        return Err(base_stands(&plan.base));
+    }
+    quota::charge(tx, plan.account, size, plan.now)?;
+    let number = journal::next(tx, plan.account)?;
+    tx.execute(
+        "UPDATE entry SET parent = ?2, name = ?3, name_key = ?4, generation = ?5, placed = ?5,
+                          modseq = ?5, changed_at = ?6
+         WHERE id = ?1",
+        (top, parent, name.as_str(), name.key(), number, plan.now),
+    )?;
+    Ok(CommitOutcome {
+        changed: entries,
+        modseq: number,
+        ..CommitOutcome::default()
+    })
+}
+
+fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {
+    let sql = "SELECT path, kind, mode, modified_ns, size, digest, content, target, if_generation
+               FROM staged_entry WHERE commit_id = ?1 ORDER BY place";
+    let rows = all(tx.conn(), sql, [id], staged_row)?;
+    let entries = rows
+        .into_iter()
+        .map(|(path, mut new)| {
+            new.path = TreePath::parse_relative(&path, "entries.path")?;
+            Ok(new)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    tx.execute("DELETE FROM staged_entry WHERE commit_id = ?1", [id])?;
+    let sql = "DELETE FROM staged_commit WHERE id = ?1 RETURNING unchanged";
+    let unchanged: u64 =
+        one(tx.conn(), sql, [id], |row| row.get("unchanged"))?.ok_or_else(swept)?;
+    let mut outcome = apply(tx, plan, &entries)?;
+    outcome.unchanged += unchanged;
+    outcome.entries.clear();
+    Ok(outcome)
+}
+
+fn staged_row(row: &Row<'_>) -> rusqlite::Result<(String, StagedEntry)> {
+    let node = match row.get("kind")? {
+        FILE => NewNode::File(content(row)?),
+        SYMLINK => NewNode::Symlink(row.get("target")?),
+        _ => NewNode::Folder,
+    };
+    let if_generation = match row.get::<_, Option<i64>>("if_generation")? {
+        Some(_) => Some(row.get("if_generation")?),
+        None => None,
+    };
+    let entry = StagedEntry {
+        path: TreePath::default(),
+        node,
+        mode: row.get("mode")?,
+        modified_ns: row.get("modified_ns")?,
+        if_generation,
+    };
+    Ok((row.get("path")?, entry))
+}
+
+fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool> {
+    let sql = "DELETE FROM staged_entry WHERE (commit_id, place) IN (
+                 SELECT commit_id, place FROM staged_entry WHERE commit_id = ?1 LIMIT ?2)";
+    if tx.execute(sql, (id, rows))? >= rows {
+        return Ok(true);
+    }
+    let sql = "SELECT top FROM staged_commit WHERE id = ?1";
+    let top: Option<EntryId> = one(tx.conn(), sql, [id], |row| row.get(0))?.flatten();
+    if let Some(top) = top
+        && by_id(tx.conn(), top)?.is_some()
+        && !drop_leaves(tx, top, rows)?
+    {
+        return Ok(true);
+    }
+    tx.execute("DELETE FROM staged_commit WHERE id = ?1", [id])?;
+    Ok(false)
+}
+
+/// Deletes up to `rows` entries from the leaves of a staged tree up; whether the top is gone.
+fn drop_leaves(tx: &Tx<'_>, top: EntryId, rows: usize) -> Result<bool> {
+    let mut path = vec![top];
+    for _ in 0..rows {
+        while let Some(folder) = path.last() {
+            let sql = "SELECT id FROM entry WHERE parent = ?1 LIMIT 1";
+            match one(tx.conn(), sql, [folder], |row| row.get(0))? {
+                Some(below) => path.push(below),
+                None => break,
+            }
+        }
+        let Some(leaf) = path.pop() else {
+            return Ok(true);
+        };
+        purge_row(tx, leaf)?;
+    }
+    Ok(path.is_empty())
+}
+
+fn base_stands(base: &TreePath) -> Error {
+    Error::new(
+        Kind::Aborted,
+        format!("{base} exists; run it again to merge, or choose another name"),
+    )
+}
+
+fn swept() -> Error {
+    Error::new(
+        Kind::Aborted,
+        "the commit took too long and was dropped; start it again",
+    )
+}

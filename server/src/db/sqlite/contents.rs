@@ -1,0 +1,413 @@
+//! Chunks, possession, uploads' leases and manifests as rows.
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use crate::db::sqlite::rows::{all, one};
+use crate::db::sqlite::writer::Tx;
+use crate::db::sqlite::{Sqlite, quota};
+use crate::db::{Arrived, ChunkState, Contents, NewContent, Upload};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    AccountId, ChunkHash, ChunkPlace, Content, Digest, ManifestKey, Piece, UploadId,
+};
+
+/// Chunks in one segment of a manifest: 36 KiB.
+const SEGMENT_PIECES: usize = 1_024;
+
+/// A lease that was renewed this recently is not renewed again.
+const LEASE_RENEWED_MS: i64 = 60_000;
+
+#[async_trait]
+impl Contents for Sqlite {
+    async fn missing(&self, upload: Upload, hashes: Vec<ChunkHash>) -> Result<Vec<bool>> {
+        self.hold(upload).await?;
+        self.read("contents.missing", move |conn| {
+            hashes
+                .iter()
+                .map(|hash| Ok(!possessed(conn, upload.account, *hash)?))
+                .collect()
+        })
+        .await
+    }
+
+    async fn reserve(&self, upload: Upload, bytes: u64) -> Result<()> {
+        self.write("contents.reserve", move |tx| {
+            renew_lease(tx, &upload)?;
+            quota::make_room(tx, upload.account, bytes, upload.now)
+        })
+        .await
+    }
+
+    async fn chunk_states(&self, hashes: Vec<ChunkHash>) -> Result<Vec<ChunkState>> {
+        self.read("contents.chunk_states", move |conn| {
+            hashes.iter().map(|hash| chunk_state(conn, *hash)).collect()
+        })
+        .await
+    }
+
+    async fn register(&self, upload: Upload, arrived: Vec<Arrived>) -> Result<()> {
+        self.write("contents.register", move |tx| {
+            register(tx, &upload, &arrived)
+        })
+        .await
+    }
+
+    async fn close_upload(&self, account: AccountId, upload: UploadId) -> Result<()> {
+        self.write("contents.close_upload", move |tx| {
+            end_upload(tx, account, Some(upload))
+        })
+        .await
+    }
+
+    async fn add_contents(
+        &self,
+        account: AccountId,
+        contents: Vec<NewContent>,
+        now: i64,
+    ) -> Result<Vec<ManifestKey>> {
+        self.write("contents.add", move |tx| {
+            contents
+                .iter()
+                .map(|new| add_content(tx, account, new, now))
+                .collect()
+        })
+        .await
+    }
+
+    async fn open_content(&self, size: u64, digest: Digest, now: i64) -> Result<ManifestKey> {
+        self.write("contents.open", move |tx| {
+            open_content(tx, size, digest, now)
+        })
+        .await
+    }
+
+    async fn append_pieces(
+        &self,
+        account: AccountId,
+        key: ManifestKey,
+        (index, offset): (u64, u64),
+        pieces: Vec<Piece>,
+    ) -> Result<()> {
+        self.write("contents.append", move |tx| {
+            append_pieces(tx, account, (key, index, offset), &pieces)
+        })
+        .await
+    }
+
+    async fn close_content(&self, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
+        self.write("contents.close", move |tx| close_content(tx, key, id))
+            .await
+    }
+
+    async fn pieces(
+        &self,
+        content: Content,
+        offset: u64,
+        limit: usize,
+    ) -> Result<(u64, Vec<Piece>)> {
+        match (content.manifest, content.only_chunk()) {
+            (None, Some(piece)) if offset < content.size => Ok((0, vec![piece])),
+            (None, _) => Ok((content.size, Vec::new())),
+            (Some(key), _) => {
+                self.read("contents.pieces", move |conn| {
+                    pieces(conn, key, offset, limit)
+                })
+                .await
+            }
+        }
+    }
+}
+
+impl Sqlite {
+    /// Sees to it that an upload has a fresh lease; mostly that takes a reading alone.
+    async fn hold(&self, upload: Upload) -> Result<()> {
+        let (account, id, now) = (upload.account, upload.id, upload.now);
+        let fresh = self
+            .read("contents.lease", move |conn| {
+                let sql = "SELECT touched_at FROM lease WHERE account = ?1 AND upload = ?2";
+                let touched: Option<i64> = one(conn, sql, (account, id), |row| row.get(0))?;
+                Ok(touched.is_some_and(|at| (now - LEASE_RENEWED_MS..=now).contains(&at)))
+            })
+            .await?;
+        if fresh {
+            return Ok(());
+        }
+        self.write("contents.renew_lease", move |tx| renew_lease(tx, &upload))
+            .await
+    }
+}
+
+/// Opens or renews a lease; the longest idle one of too many makes room.
+fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
+    let sql =
+        "UPDATE lease SET touched_at = max(touched_at, ?3) WHERE account = ?1 AND upload = ?2";
+    if tx.execute(sql, (upload.account, upload.id, upload.now))? > 0 {
+        return Ok(());
+    }
+    let sql = "SELECT count(*) FROM lease WHERE account = ?1";
+    let open: u32 = one(tx.conn(), sql, [upload.account], |row| row.get(0))?.unwrap_or(0);
+    if open >= upload.leases_max {
+        quota::drop_idle_lease(tx, upload.account, i64::MAX)?;
+    }
+    tx.execute(
+        "INSERT INTO lease (account, upload, opened_at, touched_at) VALUES (?1, ?2, ?3, ?3)",
+        (upload.account, upload.id, upload.now),
+    )
+    .map(drop)
+}
+
+/// Ends a lease, in the transaction that uses what it brought.
+pub(super) fn end_upload(tx: &Tx<'_>, account: AccountId, upload: Option<UploadId>) -> Result<()> {
+    let Some(upload) = upload else {
+        return Ok(());
+    };
+    tx.execute(
+        "DELETE FROM lease WHERE account = ?1 AND upload = ?2",
+        (account, upload),
+    )
+    .map(drop)
+}
+
+fn possessed(conn: &Connection, account: AccountId, hash: ChunkHash) -> Result<bool> {
+    let sql = "SELECT 1 FROM account_chunk AS p JOIN chunk AS c ON c.hash = p.hash
+               WHERE p.account = ?1 AND p.hash = ?2 AND c.condemned_at IS NULL";
+    Ok(one(conn, sql, (account, hash), |_| Ok(()))?.is_some())
+}
+
+/// Whether the account has sent this chunk and it is there; from now on it is referred to, so that a
+/// collector who had condemned it lets it live.
+pub(super) fn refer(tx: &Tx<'_>, account: AccountId, piece: Piece) -> Result<bool> {
+    let sql = "SELECT c.condemned_at IS NOT NULL FROM account_chunk AS p
+               JOIN chunk AS c ON c.hash = p.hash
+               WHERE p.account = ?1 AND p.hash = ?2 AND c.length = ?3";
+    let condemned: Option<bool> =
+        one(tx.conn(), sql, (account, piece.hash, piece.length), |row| {
+            row.get(0)
+        })?;
+    if condemned == Some(true) {
+        tx.execute(
+            "UPDATE chunk SET condemned_at = NULL WHERE hash = ?1",
+            [piece.hash],
+        )?;
+    }
+    Ok(condemned.is_some())
+}
+
+/// The error of a content whose chunks are not all there.
+pub(super) fn chunks_missing(count: usize) -> Error {
+    Error::new(
+        Kind::ChunksMissing,
+        format!("{count} chunks have not been sent by this account; ask Missing and Fill them"),
+    )
+}
+
+fn chunk_state(conn: &Connection, hash: ChunkHash) -> Result<ChunkState> {
+    let sql = "SELECT p.id, c.offset, c.length FROM chunk AS c JOIN pack AS p ON p.key = c.pack
+               WHERE c.hash = ?1 AND c.condemned_at IS NULL";
+    let place = one(conn, sql, [hash], |row| {
+        Ok(ChunkPlace {
+            pack: row.get(0)?,
+            offset: row.get(1)?,
+            length: row.get(2)?,
+        })
+    })?;
+    Ok(place.map_or(ChunkState::Absent, ChunkState::Stored))
+}
+
+fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()> {
+    renew_lease(tx, upload)?;
+    let mut brought = 0;
+    for chunk in arrived {
+        add_chunk(tx, chunk, upload.now)?;
+        let sql = "INSERT OR IGNORE INTO account_chunk (account, hash) VALUES (?1, ?2)";
+        if tx.execute(sql, (upload.account, chunk.hash))? > 0 {
+            brought += u64::from(chunk.length);
+        }
+    }
+    if brought == 0 {
+        return Ok(());
+    }
+    quota::make_room(tx, upload.account, brought, upload.now)?;
+    let sql = "UPDATE lease SET bytes = bytes + ?3 WHERE account = ?1 AND upload = ?2";
+    tx.execute(sql, (upload.account, upload.id, brought))
+        .map(drop)
+}
+
+fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<()> {
+    let Some(place) = chunk.place else {
+        let sql = "UPDATE chunk SET registered_at = max(registered_at, ?2)
+                   WHERE hash = ?1 AND condemned_at IS NULL";
+        return match tx.execute(sql, (chunk.hash, now))? {
+            0 => Err(Error::new(
+                Kind::Aborted,
+                "a chunk was collected meanwhile; send it again",
+            )),
+            _ => Ok(()),
+        };
+    };
+    insert_chunk(tx, chunk.hash, place, now)
+}
+
+/// Records where a chunk lies; one that is there already stays where it is, unless it was condemned:
+/// the fresh copy is the one to trust then.
+pub(super) fn insert_chunk(
+    tx: &Tx<'_>,
+    hash: ChunkHash,
+    place: ChunkPlace,
+    now: i64,
+) -> Result<()> {
+    let pack = pack_key(tx, place)?;
+    tx.execute(
+        "INSERT INTO chunk (hash, pack, offset, length, registered_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (hash) DO UPDATE
+         SET pack = excluded.pack, offset = excluded.offset, length = excluded.length,
+             registered_at = excluded.registered_at, condemned_at = NULL
+         WHERE condemned_at IS NOT NULL",
+        (hash, pack, place.offset, place.length, now),
+    )
+    .map(drop)
+}
+
+fn pack_key(tx: &Tx<'_>, place: ChunkPlace) -> Result<i64> {
+    let known = one(
+        tx.conn(),
+        "SELECT key FROM pack WHERE id = ?1",
+        [place.pack],
+        |row| row.get(0),
+    )?;
+    if let Some(key) = known {
+        return Ok(key);
+    }
+    tx.execute("INSERT INTO pack (id) VALUES (?1)", [place.pack])?;
+    Ok(tx.conn().last_insert_rowid())
+}
+
+fn add_content(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    new: &NewContent,
+    now: i64,
+) -> Result<ManifestKey> {
+    let missing = new
+        .pieces
+        .iter()
+        .map(|piece| refer(tx, account, *piece).map(|there| usize::from(!there)))
+        .sum::<Result<usize>>()?;
+    if missing > 0 {
+        return Err(chunks_missing(missing));
+    }
+    if let Some(key) = known_content(tx, new.id)? {
+        return Ok(key);
+    }
+    let key = open_content(tx, new.size, new.digest, now)?;
+    insert_segments(tx, (key, 0, 0), &new.pieces)?;
+    close_content(tx, key, new.id)
+}
+
+fn open_content(tx: &Tx<'_>, size: u64, digest: Digest, now: i64) -> Result<ManifestKey> {
+    let sql = "INSERT INTO content (size, digest, made_at) VALUES (?1, ?2, ?3)";
+    tx.execute(sql, (size, digest, now))?;
+    Ok(ManifestKey(tx.conn().last_insert_rowid()))
+}
+
+fn append_pieces(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    place: (ManifestKey, u64, u64),
+    pieces: &[Piece],
+) -> Result<()> {
+    let missing = pieces
+        .iter()
+        .map(|piece| refer(tx, account, *piece).map(|there| usize::from(!there)))
+        .sum::<Result<usize>>()?;
+    if missing > 0 {
+        return Err(chunks_missing(missing));
+    }
+    insert_segments(tx, place, pieces)
+}
+
+fn insert_segments(
+    tx: &Tx<'_>,
+    (key, mut index, mut offset): (ManifestKey, u64, u64),
+    pieces: &[Piece],
+) -> Result<()> {
+    for segment in pieces.chunks(SEGMENT_PIECES) {
+        let mut encoded = Vec::with_capacity(segment.len() * Piece::ENCODED_BYTES);
+        segment
+            .iter()
+            .for_each(|piece| piece.encode_to(&mut encoded));
+        tx.execute(
+            "INSERT INTO segment (content, first, offset, pieces) VALUES (?1, ?2, ?3, ?4)",
+            (key, index, offset, encoded),
+        )?;
+        index += segment.len() as u64;
+        offset += segment
+            .iter()
+            .map(|piece| u64::from(piece.length))
+            .sum::<u64>();
+    }
+    Ok(())
+}
+
+fn close_content(tx: &Tx<'_>, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
+    if let Some(known) = known_content(tx, id)? {
+        tx.execute("DELETE FROM content WHERE key = ?1", [key])?;
+        return Ok(known);
+    }
+    tx.execute("UPDATE content SET id = ?2 WHERE key = ?1", (key, id))?;
+    Ok(key)
+}
+
+fn known_content(tx: &Tx<'_>, id: [u8; 32]) -> Result<Option<ManifestKey>> {
+    let key = one(
+        tx.conn(),
+        "SELECT key FROM content WHERE id = ?1",
+        [id],
+        |row| row.get(0),
+    )?;
+    if let Some(key) = key {
+        let sql = "UPDATE content SET unreferenced_at = NULL
+                   WHERE key = ?1 AND unreferenced_at IS NOT NULL";
+        tx.execute(sql, [key])?;
+    }
+    Ok(key)
+}
+
+fn pieces(
+    conn: &Connection,
+    key: ManifestKey,
+    offset: u64,
+    limit: usize,
+) -> Result<(u64, Vec<Piece>)> {
+    let sql = "SELECT offset, pieces FROM segment WHERE content = ?1 AND offset >= coalesce(
+                 (SELECT max(offset) FROM segment WHERE content = ?1 AND offset <= ?2), 0)
+               ORDER BY offset LIMIT ?3";
+    let segments = limit.div_ceil(SEGMENT_PIECES).max(1) + 1;
+    let found = all(conn, sql, (key, offset, segments), |row| {
+        Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let mut begins = found.first().map_or(0, |(begins, _)| *begins);
+    let mut list = Vec::new();
+    for (_, encoded) in found {
+        list.extend(Piece::decode_all(&encoded).ok_or_else(damaged)?);
+    }
+    let mut before = 0;
+    for piece in &list {
+        if begins + u64::from(piece.length) > offset {
+            break;
+        }
+        begins += u64::from(piece.length);
+        before += 1;
+    }
+    list.drain(..before);
+    list.truncate(limit);
+    Ok((begins, list))
+}
+
+fn damaged() -> Error {
+    Error::new(
+        Kind::DataLoss,
+        "a list of chunks is damaged; run `depot-server verify`",
+    )
+}

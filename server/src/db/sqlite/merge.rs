@@ -1,0 +1,396 @@
+//! Putting entries into a tree: the one place where a file gets a new version, a folder is made, a
+//! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
+//! through here.
+
+use crate::db::sqlite::contents::{chunks_missing, refer};
+use crate::db::sqlite::paths::{by_id, sibling, twin};
+use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK};
+use crate::db::sqlite::writer::Tx;
+use crate::db::sqlite::{journal, quota};
+use crate::db::{Listed, NewNode, StagedEntry};
+use crate::error::{Detail, Error, Kind, Result};
+use crate::model::{
+    AccountId, Content, Entry, EntryId, FileName, Mode, Modseq, Node, TreePath, VersionId,
+};
+
+/// Entries being put below one folder, in one transaction.
+pub(super) struct Merge {
+    account: AccountId,
+    now: i64,
+    /// Whether contents are known to be the account's.
+    held: bool,
+    /// The folders from the top to where the last entry was put, so that siblings need no walk.
+    folders: Vec<(FileName, EntryId)>,
+    top: EntryId,
+    added_bytes: u64,
+}
+
+/// What became of one entry.
+pub(super) struct Put {
+    /// Whether it is other than before.
+    pub(super) changed: bool,
+    /// As it stands now.
+    pub(super) entry: Entry,
+}
+
+impl Merge {
+    pub(super) fn below(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
+        Self {
+            account,
+            now,
+            held,
+            folders: Vec::new(),
+            top,
+            added_bytes: 0,
+        }
+    }
+
+    /// Puts one entry at a path below the top; missing folders are made.
+    pub(super) fn put(
+        &mut self,
+        tx: &mut Tx<'_>,
+        path: &TreePath,
+        new: &StagedEntry,
+    ) -> Result<Put> {
+        let Some((name, above)) = path.split_last() else {
+            return self.put_top(tx, new);
+        };
+        let parent = self.folder(tx, above)?;
+        let stands = match sibling(tx.conn(), parent, name)? {
+            Some(entry) if entry.name.as_ref() != Some(name) => return Err(twin(name, &entry)),
+            stands => stands,
+        };
+        check_generation(path, stands.as_ref(), new.if_generation)?;
+        match stands {
+            None => self.insert(tx, (parent, name), new).map(Put::changed),
+            Some(entry) => self.replace(tx, (path, name), entry, new),
+        }
+    }
+
+    /// Charges for what was put. Once, at the end: making room is a search.
+    pub(super) fn charge(&self, tx: &mut Tx<'_>) -> Result<()> {
+        quota::charge(tx, self.account, self.added_bytes, self.now)
+    }
+
+    /// Bytes that were added.
+    pub(super) fn added_bytes(&self) -> u64 {
+        self.added_bytes
+    }
+
+    /// The folder at these names below the top; missing ones are made.
+    pub(super) fn folder(&mut self, tx: &mut Tx<'_>, names: &[FileName]) -> Result<EntryId> {
+        let shared = self
+            .folders
+            .iter()
+            .zip(names)
+            .take_while(|((known, _), name)| known == *name)
+            .count();
+        self.folders.truncate(shared);
+        for (depth, name) in names.iter().enumerate().skip(shared) {
+            let parent = self.folders.last().map_or(self.top, |(_, id)| *id);
+            let id = match sibling(tx.conn(), parent, name)? {
+                Some(entry) if entry.name.as_ref() != Some(name) => return Err(twin(name, &entry)),
+                Some(entry) if entry.node.is_folder() => entry.id,
+                Some(_) => return Err(no_folder(&TreePath::from(names[..=depth].to_vec()))),
+                None => self.insert(tx, (parent, name), &plain_folder(self.now))?.id,
+            };
+            self.folders.push((name.clone(), id));
+        }
+        Ok(self.folders.last().map_or(self.top, |(_, id)| *id))
+    }
+
+    fn put_top(&mut self, tx: &mut Tx<'_>, new: &StagedEntry) -> Result<Put> {
+        if new.node != NewNode::Folder {
+            return Err(Error::field("path", "the base of a commit is a folder"));
+        }
+        let entry = by_id(tx.conn(), self.top)?
+            .ok_or_else(|| Error::new(Kind::Aborted, "the base was purged meanwhile"))?;
+        self.adjust(tx, entry, new)
+    }
+
+    fn insert(
+        &mut self,
+        tx: &mut Tx<'_>,
+        (parent, name): (EntryId, &FileName),
+        new: &StagedEntry,
+    ) -> Result<Entry> {
+        let number = journal::next(tx, self.account)?;
+        let node = match &new.node {
+            NewNode::File(content) => {
+                self.take(tx, content)?;
+                Node::File {
+                    content: *content,
+                    version: VersionId::new(),
+                }
+            }
+            NewNode::Folder => Node::Folder,
+            NewNode::Symlink(target) => Node::Symlink {
+                target: target.clone(),
+            },
+        };
+        let entry = Entry {
+            id: EntryId::new(),
+            account: self.account,
+            parent: Some(parent),
+            name: Some(name.clone()),
+            node,
+            mode: new.mode,
+            modified_ns: new.modified_ns,
+            generation: number,
+            placed: number,
+            modseq: number,
+            changed_at: self.now,
+        };
+        insert_row(tx, &entry)?;
+        Ok(entry)
+    }
+
+    fn replace(
+        &mut self,
+        tx: &mut Tx<'_>,
+        (path, name): (&TreePath, &FileName),
+        stands: Entry,
+        new: &StagedEntry,
+    ) -> Result<Put> {
+        match (&stands.node, &new.node) {
+            (Node::Folder, NewNode::Folder) => self.adjust(tx, stands, new),
+            (Node::Folder, _) => Err(folder_stands(path)),
+            (_, NewNode::Folder) => Err(no_folder(path)),
+            (Node::File { content, version }, NewNode::File(fresh)) => {
+                if content.same_as(fresh) {
+                    return self.adjust(tx, stands, new);
+                }
+                let past = (*version, *content);
+                self.new_version(tx, stands, past, (*fresh, new))
+                    .map(Put::changed)
+            }
+            (Node::Symlink { target }, NewNode::Symlink(fresh)) if target == fresh => Ok(Put {
+                changed: false,
+                entry: stands,
+            }),
+            _ => {
+                let parent = stands.parent.unwrap_or(self.top);
+                remove_row(tx, &stands, self.now)?;
+                self.insert(tx, (parent, name), new).map(Put::changed)
+            }
+        }
+    }
+
+    /// The same content: permission bits and time alone.
+    fn adjust(&mut self, tx: &mut Tx<'_>, mut stands: Entry, new: &StagedEntry) -> Result<Put> {
+        if stands.mode == new.mode && stands.modified_ns == new.modified_ns {
+            return Ok(Put {
+                changed: false,
+                entry: stands,
+            });
+        }
+        stands.modseq = journal::next(tx, self.account)?;
+        (stands.mode, stands.modified_ns, stands.changed_at) =
+            (new.mode, new.modified_ns, self.now);
+        tx.execute(
+            "UPDATE entry SET mode = ?2, modified_ns = ?3, modseq = ?4, changed_at = ?5
+             WHERE id = ?1",
+            (
+                stands.id,
+                stands.mode.bits(),
+                stands.modified_ns,
+                stands.modseq,
+                self.now,
+            ),
+        )?;
+        Ok(Put::changed(stands))
+    }
+
+    fn new_version(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut stands: Entry,
+        (past, past_content): (VersionId, Content),
+        (content, new): (Content, &StagedEntry),
+    ) -> Result<Entry> {
+        self.take(tx, &content)?;
+        let number = journal::next(tx, self.account)?;
+        keep_version(tx, &stands, (past, past_content), self.now)?;
+        let version = VersionId::new();
+        tx.execute(
+            "UPDATE entry SET size = ?2, digest = ?3, content = ?4, version = ?5, mode = ?6,
+                              modified_ns = ?7, generation = ?8, modseq = ?8, changed_at = ?9
+             WHERE id = ?1",
+            (
+                stands.id,
+                content.size,
+                content.digest,
+                content.manifest,
+                version,
+                new.mode.bits(),
+                new.modified_ns,
+                number,
+                self.now,
+            ),
+        )?;
+        stands.node = Node::File { content, version };
+        (stands.mode, stands.modified_ns) = (new.mode, new.modified_ns);
+        (stands.generation, stands.modseq, stands.changed_at) = (number, number, self.now);
+        Ok(stands)
+    }
+
+    /// Counts a content and, unless it is held already, checks that its only chunk was sent by this
+    /// account; those of a manifest were checked when it was recorded.
+    fn take(&mut self, tx: &Tx<'_>, content: &Content) -> Result<()> {
+        if let Some(piece) = content.only_chunk()
+            && !self.held
+            && !refer(tx, self.account, piece)?
+        {
+            return Err(chunks_missing(1));
+        }
+        self.added_bytes += content.size;
+        Ok(())
+    }
+}
+
+impl Put {
+    fn changed(entry: Entry) -> Self {
+        Self {
+            changed: true,
+            entry,
+        }
+    }
+
+    /// With the path it was put at.
+    pub(super) fn at(self, path: TreePath) -> Listed {
+        Listed {
+            path,
+            entry: self.entry,
+        }
+    }
+}
+
+fn plain_folder(now: i64) -> StagedEntry {
+    StagedEntry {
+        path: TreePath::default(),
+        node: NewNode::Folder,
+        mode: Mode::FOLDER,
+        modified_ns: now.saturating_mul(1_000_000),
+        if_generation: None,
+    }
+}
+
+/// Writes a new entry's row.
+pub(super) fn insert_row(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
+    let (kind, content, version, target) = match &entry.node {
+        Node::File { content, version } => (FILE, Some(*content), Some(*version), None),
+        Node::Folder => (FOLDER, None, None, None),
+        Node::Symlink { target } => (SYMLINK, None, None, Some(target)),
+    };
+    tx.execute(
+        "INSERT INTO entry (id, account, parent, name, name_key, kind, mode, modified_ns, size,
+                            digest, content, version, target, generation, placed, modseq,
+                            changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        rusqlite::params![
+            entry.id,
+            entry.account,
+            entry.parent,
+            entry.name.as_ref().map_or("", FileName::as_str),
+            entry.name.as_ref().map_or_else(String::new, FileName::key),
+            kind,
+            entry.mode.bits(),
+            entry.modified_ns,
+            content.map(|content| content.size),
+            content.map(|content| content.digest),
+            content.and_then(|content| content.manifest),
+            version,
+            target,
+            entry.generation,
+            entry.placed,
+            entry.modseq,
+            entry.changed_at,
+        ],
+    )
+    .map(drop)
+}
+
+/// Removes an entry, softly: it keeps its row, its content and what it counts.
+pub(super) fn remove_row(tx: &mut Tx<'_>, entry: &Entry, now: i64) -> Result<Modseq> {
+    let number = journal::next(tx, entry.account)?;
+    tx.execute(
+        "UPDATE entry SET removed = ?2, removed_at = ?3, modseq = ?2, changed_at = ?3
+         WHERE id = ?1",
+        (entry.id, number, now),
+    )?;
+    Ok(number)
+}
+
+fn keep_version(
+    tx: &Tx<'_>,
+    entry: &Entry,
+    (version, content): (VersionId, Content),
+    now: i64,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO version (id, entry, account, generation, size, digest, content, mode,
+                              modified_ns, replaced_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        (
+            version,
+            entry.id,
+            entry.account,
+            entry.generation,
+            content.size,
+            content.digest,
+            content.manifest,
+            entry.mode.bits(),
+            entry.modified_ns,
+            now,
+        ),
+    )
+    .map(drop)
+}
+
+/// Refuses when a file's generation is not the one that was asked for.
+pub(super) fn check_generation(
+    path: &TreePath,
+    stands: Option<&Entry>,
+    wanted: Option<u64>,
+) -> Result<()> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    let found = match stands {
+        None => 0,
+        Some(entry) if matches!(entry.node, Node::File { .. }) => {
+            u64::try_from(entry.generation.0).unwrap_or(0)
+        }
+        Some(_) => {
+            return Err(Error::new(
+                Kind::FailedPrecondition,
+                format!("{path} is no file"),
+            ));
+        }
+    };
+    if found == wanted {
+        return Ok(());
+    }
+    let problem = format!("generation {wanted} was asked for, {found} stands (0: nothing)");
+    let message = format!("{path}: {problem}; look at it and decide again");
+    Err(
+        Error::new(Kind::GenerationMismatch, message).with(Detail::Precondition {
+            subject: path.to_string(),
+            problem,
+        }),
+    )
+}
+
+fn folder_stands(path: &TreePath) -> Error {
+    Error::new(
+        Kind::FailedPrecondition,
+        format!("{path} is a folder; remove it first or choose another name"),
+    )
+}
+
+fn no_folder(path: &TreePath) -> Error {
+    Error::new(
+        Kind::FailedPrecondition,
+        format!("{path} is no folder; remove it first or choose another name"),
+    )
+}

@@ -1,0 +1,108 @@
+//! What an account holds and may hold: used + what its uploads have brought ≤ quota, at every commit.
+//!
+//! Before anything is refused, what nobody will miss goes: uploads that nobody is sending any more, then
+//! the trash, then the oldest past versions, each the oldest first.
+
+use crate::db::sqlite::rows::one;
+use crate::db::sqlite::trash::{drop_oldest_version, purge_oldest_removed};
+use crate::db::sqlite::writer::Tx;
+use crate::error::{Detail, Error, Kind, Result};
+use crate::model::AccountId;
+
+/// An upload that nothing was heard of for this long may be evicted for room.
+const LEASE_IDLE_MS: i64 = 120_000;
+
+/// What one account holds.
+pub(super) struct Balance {
+    used: i64,
+    staged: i64,
+    quota: Option<i64>,
+}
+
+impl Balance {
+    fn excess(&self, more: i64) -> i64 {
+        self.quota
+            .map_or(0, |quota| self.used + self.staged + more - quota)
+    }
+}
+
+fn balance(tx: &Tx<'_>, account: AccountId) -> Result<Balance> {
+    let sql = "SELECT used, quota, (SELECT coalesce(sum(bytes), 0) FROM lease WHERE account = ?1)
+               FROM account WHERE id = ?1";
+    one(tx.conn(), sql, [account], |row| {
+        Ok(Balance {
+            used: row.get(0)?,
+            quota: row.get(1)?,
+            staged: row.get(2)?,
+        })
+    })?
+    .ok_or_else(|| Error::internal("quota", "no such account"))
+}
+
+/// Makes room for `more` bytes or refuses.
+pub(super) fn make_room(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) -> Result<()> {
+    let more = signed(more)?;
+    loop {
+        let balance = balance(tx, account)?;
+        if balance.excess(more) <= 0 {
+            return Ok(());
+        }
+        let evicted = drop_idle_lease(tx, account, now - LEASE_IDLE_MS)?
+            || purge_oldest_removed(tx, account)?
+            || drop_oldest_version(tx, account)?;
+        if !evicted {
+            return Err(exceeded(&balance, more));
+        }
+    }
+}
+
+/// Adds to what an account holds, after making room.
+pub(super) fn charge(tx: &mut Tx<'_>, account: AccountId, bytes: u64, now: i64) -> Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    make_room(tx, account, bytes, now)?;
+    add(tx, account, signed(bytes)?)
+}
+
+/// Takes from what an account holds.
+pub(super) fn release(tx: &Tx<'_>, account: AccountId, bytes: u64) -> Result<()> {
+    add(tx, account, -signed(bytes)?)
+}
+
+fn add(tx: &Tx<'_>, account: AccountId, bytes: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE account SET used = used + ?2 WHERE id = ?1",
+        (account, bytes),
+    )
+    .map(drop)
+}
+
+/// Ends the upload that has been idle longest, if it was idle at `before`; its chunks are left to the
+/// collector.
+pub(super) fn drop_idle_lease(tx: &Tx<'_>, account: AccountId, before: i64) -> Result<bool> {
+    let sql = "DELETE FROM lease WHERE (account, upload) IN (
+                 SELECT account, upload FROM lease WHERE account = ?1 AND touched_at <= ?2
+                 ORDER BY touched_at, upload LIMIT 1)";
+    Ok(tx.execute(sql, (account, before))? > 0)
+}
+
+fn signed(bytes: u64) -> Result<i64> {
+    i64::try_from(bytes).map_err(|_| Error::new(Kind::LimitExceeded, "a size past 2^63 bytes"))
+}
+
+fn exceeded(balance: &Balance, more: i64) -> Error {
+    let quota = balance.quota.unwrap_or(0);
+    let problem = format!(
+        "{} of {quota} bytes are used, {} more by uploads under way, and {more} would be added",
+        balance.used, balance.staged
+    );
+    Error::new(
+        Kind::QuotaExceeded,
+        format!("the quota is full: {problem}; remove something or ask for a larger quota"),
+    )
+    .with(Detail::Quota {
+        subject: "account".to_owned(),
+        problem,
+    })
+}

@@ -1,0 +1,75 @@
+//! Connections that only read. Each reading is one short transaction on a blocking thread: it sees a
+//! whole commit or nothing of it, and it never waits for the writer.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use crate::db::sqlite::configure;
+use crate::error::{Error, Result};
+
+/// A few connections, lent to one reading each.
+#[derive(Clone)]
+pub(super) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    free: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens `count` connections with `cache_bytes` of page cache each.
+    pub(super) fn open(path: &Path, count: usize, cache_bytes: u64) -> Result<Self> {
+        let connections = (0..count)
+            .map(|_| {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let conn = Connection::open_with_flags(path, flags)?;
+                configure(&conn, cache_bytes)?;
+                conn.pragma_update(None, "query_only", true)?;
+                Ok(conn)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let free = Arc::new(Semaphore::new(connections.len()));
+        Ok(Self {
+            idle: Arc::new(Mutex::new(connections)),
+            free,
+        })
+    }
+
+    /// Runs `read` in a transaction of its own.
+    pub(super) async fn run<T, F>(&self, op: &'static str, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let free = Arc::clone(&self.free);
+        let permit = free
+            .acquire_owned()
+            .await
+            .map_err(|error| Error::internal(op, error))?;
+        let idle = Arc::clone(&self.idle);
+        let task = tokio::task::spawn_blocking(move || {
+            // Moved in: the connection stays ours until the reading ends, even if the caller leaves.
+            let _permit = permit;
+            let conn = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(conn) = conn else {
+                return Err(Error::internal(op, "more permits than connections"));
+            };
+            let result = in_transaction(&conn, read);
+            idle.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(conn);
+            result
+        });
+        task.await
+            .map_err(|error| Error::internal(op, error))?
+            .map_err(|error| error.op(op))
+    }
+}
+
+fn in_transaction<T>(conn: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    conn.prepare_cached("BEGIN")?.execute([])?;
+    let result = read(conn);
+    conn.prepare_cached("COMMIT")?.execute([])?;
+    result
+}

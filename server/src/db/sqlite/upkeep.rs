@@ -1,0 +1,361 @@
+//! Upkeep as rows: what is referred to, what is not, and whether all of it adds up.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Row};
+
+use crate::db::sqlite::contents::insert_chunk;
+use crate::db::sqlite::rows::{all, one};
+use crate::db::sqlite::writer::Tx;
+use crate::db::sqlite::{Sqlite, checks, trash};
+use crate::db::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+use crate::error::{Error, Kind, Result};
+use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
+
+#[async_trait]
+impl Upkeep for Sqlite {
+    async fn store(&self) -> Result<StoreInfo> {
+        self.read("upkeep.store", |conn| {
+            one(conn, "SELECT id, epoch FROM store", [], |row| {
+                Ok(StoreInfo {
+                    id: row.get(0)?,
+                    epoch: row.get(1)?,
+                })
+            })?
+            .ok_or_else(|| Error::new(Kind::DataLoss, "the database does not say which it is"))
+        })
+        .await
+    }
+
+    async fn last_places(&self) -> Result<HashMap<PackId, ChunkPlace>> {
+        self.read("upkeep.last_places", last_places).await
+    }
+
+    async fn adopt(&self, found: Vec<(ChunkHash, ChunkPlace)>, now: i64) -> Result<()> {
+        self.write_behind("upkeep.adopt", move |tx| {
+            found
+                .iter()
+                .try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now))
+        })
+        .await
+    }
+
+    async fn forget_requests(&self, before: i64, limit: usize) -> Result<usize> {
+        self.write_behind("upkeep.forget_requests", move |tx| {
+            let sql = "DELETE FROM request WHERE (account, id) IN (
+                         SELECT account, id FROM request WHERE made_at < ?1 LIMIT ?2)";
+            tx.execute(sql, (before, limit))
+        })
+        .await
+    }
+
+    async fn expire(&self, before: i64, now: i64) -> Result<usize> {
+        self.write_behind("upkeep.expire", move |tx| {
+            Ok(
+                tx.execute("DELETE FROM lease WHERE touched_at < ?1", [before])?
+                    + tx.execute("DELETE FROM session WHERE expires_at < ?1", [now])?,
+            )
+        })
+        .await
+    }
+
+    async fn purge_trash(&self, before: i64) -> Result<bool> {
+        self.write_behind("upkeep.purge_trash", move |tx| purge_trash(tx, before))
+            .await
+    }
+
+    async fn references(&self, visit: Visit) -> Result<()> {
+        let mut visit = visit;
+        self.read("upkeep.references", move |conn| {
+            references(conn, &mut visit)
+        })
+        .await
+    }
+
+    async fn oldest_lease(&self) -> Result<Option<i64>> {
+        self.read("upkeep.oldest_lease", |conn| {
+            Ok(one(conn, "SELECT min(opened_at) FROM lease", [], |row| {
+                row.get(0)
+            })?
+            .flatten())
+        })
+        .await
+    }
+
+    async fn chunks(&self, after: Option<ChunkHash>, limit: usize) -> Result<Vec<ChunkRow>> {
+        self.read("upkeep.chunks", move |conn| {
+            let sql = format!("{CHUNK} WHERE c.hash > ?1 ORDER BY c.hash LIMIT ?2");
+            let after = after.map_or_else(Vec::new, |hash| hash.0.to_vec());
+            all(conn, &sql, (after, limit), chunk)
+        })
+        .await
+    }
+
+    async fn condemn(
+        &self,
+        chunks: Vec<ChunkHash>,
+        registered_before: i64,
+        now: i64,
+    ) -> Result<usize> {
+        self.write_behind("upkeep.condemn", move |tx| {
+            let sql = "UPDATE chunk SET condemned_at = ?3
+                       WHERE hash = ?1 AND registered_at < ?2 AND condemned_at IS NULL";
+            chunks
+                .iter()
+                .map(|hash| tx.execute(sql, (hash, registered_before, now)))
+                .sum()
+        })
+        .await
+    }
+
+    async fn pardon(&self, chunks: Vec<ChunkHash>) -> Result<()> {
+        self.write_behind("upkeep.pardon", move |tx| {
+            let sql = "UPDATE chunk SET condemned_at = NULL WHERE hash = ?1";
+            chunks
+                .iter()
+                .try_for_each(|hash| tx.execute(sql, [hash]).map(drop))
+        })
+        .await
+    }
+
+    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<usize> {
+        self.write_behind("upkeep.collect", move |tx| {
+            chunks.iter().map(|hash| collect(tx, *hash, before)).sum()
+        })
+        .await
+    }
+
+    async fn sweep_contents(&self, before: i64, now: i64, limit: usize) -> Result<usize> {
+        self.write_behind("upkeep.sweep_contents", move |tx| {
+            sweep_contents(tx, before, now, limit)
+        })
+        .await
+    }
+
+    async fn pack_uses(&self) -> Result<Vec<PackUse>> {
+        self.read("upkeep.pack_uses", |conn| {
+            let sql = "SELECT p.id AS id, count(c.hash) AS chunks,
+                              coalesce(sum(c.length), 0) AS bytes
+                       FROM pack AS p LEFT JOIN chunk AS c ON c.pack = p.key GROUP BY p.key";
+            all(conn, sql, [], |row| {
+                Ok(PackUse {
+                    pack: row.get("id")?,
+                    chunks: row.get("chunks")?,
+                    bytes: row.get("bytes")?,
+                })
+            })
+        })
+        .await
+    }
+
+    async fn chunks_of(&self, pack: PackId, offset: u64, limit: usize) -> Result<Vec<ChunkRow>> {
+        self.read("upkeep.chunks_of", move |conn| {
+            let sql = format!(
+                "{CHUNK} WHERE c.pack = (SELECT key FROM pack WHERE id = ?1) AND c.offset >= ?2
+                 ORDER BY c.offset LIMIT ?3"
+            );
+            all(conn, &sql, (pack, offset, limit), chunk)
+        })
+        .await
+    }
+
+    async fn relocate(&self, moved: Vec<(ChunkHash, ChunkPlace, ChunkPlace)>) -> Result<()> {
+        self.write_behind("upkeep.relocate", move |tx| {
+            moved
+                .iter()
+                .try_for_each(|(hash, from, to)| relocate(tx, *hash, (*from, *to)))
+        })
+        .await
+    }
+
+    async fn note_empty(&self, pack: PackId, now: i64) -> Result<()> {
+        self.write_behind("upkeep.note_empty", move |tx| {
+            let sql = "UPDATE pack SET emptied_at = ?2 WHERE id = ?1 AND emptied_at IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.pack = pack.key)";
+            tx.execute(sql, (pack, now)).map(drop)
+        })
+        .await
+    }
+
+    async fn empty_packs(&self, before: i64) -> Result<Vec<PackId>> {
+        self.read("upkeep.empty_packs", move |conn| {
+            let sql = "SELECT id FROM pack WHERE emptied_at <= ?1
+                       AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.pack = pack.key)";
+            all(conn, sql, [before], |row| row.get(0))
+        })
+        .await
+    }
+
+    async fn forget_pack(&self, pack: PackId) -> Result<()> {
+        self.write_behind("upkeep.forget_pack", move |tx| {
+            tx.execute("DELETE FROM pack WHERE id = ?1", [pack])
+                .map(drop)
+        })
+        .await
+    }
+
+    async fn manifests(&self, after: ManifestKey, limit: usize) -> Result<Vec<Manifest>> {
+        self.read("upkeep.manifests", move |conn| {
+            manifests(conn, after, limit)
+        })
+        .await
+    }
+
+    async fn users_of(&self, chunk: ChunkHash, limit: usize) -> Result<Vec<String>> {
+        self.read("upkeep.users_of", move |conn| {
+            checks::users_of(conn, chunk, limit)
+        })
+        .await
+    }
+
+    async fn problems(&self) -> Result<Vec<String>> {
+        self.read("upkeep.problems", checks::problems).await
+    }
+}
+
+const CHUNK: &str = "SELECT c.hash AS hash, p.id AS pack, c.offset AS offset, c.length AS length,
+     c.condemned_at AS condemned_at FROM chunk AS c JOIN pack AS p ON p.key = c.pack";
+
+fn chunk(row: &Row<'_>) -> rusqlite::Result<ChunkRow> {
+    let place = ChunkPlace {
+        pack: row.get("pack")?,
+        offset: row.get("offset")?,
+        length: row.get("length")?,
+    };
+    Ok(ChunkRow {
+        hash: row.get("hash")?,
+        place,
+        condemned_at: row.get("condemned_at")?,
+    })
+}
+
+fn last_places(conn: &Connection) -> Result<HashMap<PackId, ChunkPlace>> {
+    let packs: Vec<PackId> = all(conn, "SELECT id FROM pack", [], |row| row.get(0))?;
+    let mut places = HashMap::new();
+    for pack in packs {
+        let sql = format!(
+            "{CHUNK} WHERE c.pack = (SELECT key FROM pack WHERE id = ?1)
+             ORDER BY c.offset DESC LIMIT 1"
+        );
+        if let Some(last) = one(conn, &sql, [pack], chunk)? {
+            places.insert(pack, last.place);
+        }
+    }
+    Ok(places)
+}
+
+fn purge_trash(tx: &mut Tx<'_>, before: i64) -> Result<bool> {
+    let sql = "SELECT account, id FROM entry WHERE removed_at < ?1 LIMIT 1";
+    let found = one(tx.conn(), sql, [before], |row| {
+        Ok((row.get::<_, AccountId>(0)?, row.get::<_, EntryId>(1)?))
+    })?;
+    if let Some((account, id)) = found {
+        trash::purge(tx, account, id)?;
+    }
+    Ok(found.is_some())
+}
+
+/// One-chunk contents are named by their digest; the others' chunks are in segments. Segments of
+/// contents that nothing refers to count until their content is deleted.
+fn references(conn: &Connection, visit: &mut Visit) -> Result<()> {
+    for (table, digest, content, size) in [
+        ("entry", "digest", "content", "size"),
+        ("version", "digest", "content", "size"),
+        ("attachment", "digest", "content", "size"),
+        ("staged_entry", "digest", "content", "size"),
+        ("message", "body_digest", "body_content", "body_size"),
+    ] {
+        let sql = format!(
+            "SELECT {digest} FROM {table}
+             WHERE {content} IS NULL AND {digest} IS NOT NULL AND {size} > 0"
+        );
+        let mut statement = conn.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            visit(row.get(0)?);
+        }
+    }
+    let mut statement = conn.prepare("SELECT pieces FROM segment")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let encoded: Vec<u8> = row.get(0)?;
+        let pieces = Piece::decode_all(&encoded)
+            .ok_or_else(|| Error::new(Kind::DataLoss, "a list of chunks is damaged"))?;
+        pieces.into_iter().for_each(|piece| visit(piece.hash));
+    }
+    Ok(())
+}
+
+fn collect(tx: &Tx<'_>, hash: ChunkHash, before: i64) -> Result<usize> {
+    // An upload that was open when the chunk was condemned may have been told that it is there.
+    let sql = "DELETE FROM chunk WHERE hash = ?1 AND condemned_at <= ?2 AND NOT EXISTS (
+                 SELECT 1 FROM lease WHERE lease.opened_at <= chunk.condemned_at)";
+    let gone = tx.execute(sql, (hash, before))?;
+    if gone > 0 {
+        // Whoever sends it again possesses it again.
+        tx.execute("DELETE FROM account_chunk WHERE hash = ?1", [hash])?;
+    }
+    Ok(gone)
+}
+
+const REFERRED: &str = "EXISTS (SELECT 1 FROM entry WHERE entry.content = content.key)
+     OR EXISTS (SELECT 1 FROM version WHERE version.content = content.key)
+     OR EXISTS (SELECT 1 FROM attachment WHERE attachment.content = content.key)
+     OR EXISTS (SELECT 1 FROM staged_entry WHERE staged_entry.content = content.key)
+     OR EXISTS (SELECT 1 FROM message WHERE message.body_content = content.key)";
+
+fn sweep_contents(tx: &mut Tx<'_>, before: i64, now: i64, limit: usize) -> Result<usize> {
+    let sql = format!(
+        "UPDATE content SET unreferenced_at = NULL
+         WHERE unreferenced_at IS NOT NULL AND ({REFERRED})"
+    );
+    tx.execute(&sql, [])?;
+    let sql = format!(
+        "DELETE FROM content WHERE key IN (
+           SELECT key FROM content WHERE unreferenced_at <= ?1 AND NOT ({REFERRED}) LIMIT ?2)"
+    );
+    let deleted = tx.execute(&sql, (before, limit))?;
+    let sql = format!(
+        "UPDATE content SET unreferenced_at = ?1 WHERE key IN (
+           SELECT key FROM content
+           WHERE unreferenced_at IS NULL AND NOT ({REFERRED}) LIMIT ?2)"
+    );
+    tx.execute(&sql, (now, limit))?;
+    Ok(deleted)
+}
+
+fn relocate(tx: &Tx<'_>, hash: ChunkHash, (from, to): (ChunkPlace, ChunkPlace)) -> Result<()> {
+    let key = "SELECT key FROM pack WHERE id = ?1";
+    let old: Option<i64> = one(tx.conn(), key, [from.pack], |row| row.get(0))?;
+    tx.execute("INSERT OR IGNORE INTO pack (id) VALUES (?1)", [to.pack])?;
+    let new: Option<i64> = one(tx.conn(), key, [to.pack], |row| row.get(0))?;
+    tx.execute(
+        "UPDATE chunk SET pack = ?4, offset = ?5 WHERE hash = ?1 AND pack = ?2 AND offset = ?3",
+        (hash, old, from.offset, new, to.offset),
+    )
+    .map(drop)
+}
+
+fn manifests(conn: &Connection, after: ManifestKey, limit: usize) -> Result<Vec<Manifest>> {
+    let sql = "SELECT key, id, size, digest FROM content WHERE key > ?1 ORDER BY key LIMIT ?2";
+    let mut found = all(conn, sql, (after, limit), |row| {
+        Ok(Manifest {
+            key: row.get(0)?,
+            id: row.get(1)?,
+            size: row.get("size")?,
+            digest: row.get(3)?,
+            pieces: Vec::new(),
+        })
+    })?;
+    for manifest in &mut found {
+        let sql = "SELECT pieces FROM segment WHERE content = ?1 ORDER BY offset";
+        for encoded in all(conn, sql, [manifest.key], |row| row.get::<_, Vec<u8>>(0))? {
+            // A torn list no longer hashes to the identity, which the checker will see.
+            manifest
+                .pieces
+                .extend(Piece::decode_all(&encoded).unwrap_or_default());
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,163 @@
+//! Listings: a folder's entries in the order of their folded names, or all below it, depth first. A page
+//! begins where the one before ended, found again by names, so that nothing is held between pages.
+
+use rusqlite::Connection;
+
+use crate::db::sqlite::journal;
+use crate::db::sqlite::paths::{child, required};
+use crate::db::sqlite::rows::{ENTRY, all, entry};
+use crate::db::{Listed, Listing, Position};
+use crate::error::Result;
+use crate::model::{AccountId, Entry, EntryId, FileName, TreePath};
+
+/// Rows fetched at once from one folder.
+const FETCHED: usize = 512;
+
+/// A page of a listing.
+pub(super) fn list(
+    conn: &Connection,
+    account: AccountId,
+    (path, recursive): (&TreePath, bool),
+    from: &Position,
+    limit: usize,
+) -> Result<Listing> {
+    let top = required(conn, account, path)?;
+    let modseq = journal::current(conn, account)?;
+    let at_start = *from == Position::Start;
+    if !top.node.is_folder() {
+        let listed = Listed {
+            path: path.clone(),
+            entry: top,
+        };
+        let entries = if at_start { vec![listed] } else { Vec::new() };
+        return Ok(Listing {
+            entries,
+            more: false,
+            modseq,
+        });
+    }
+    let mut walk = Walk {
+        conn,
+        recursive,
+        open: Vec::new(),
+    };
+    walk.begin(&top, path, from)?;
+    let mut entries = Vec::new();
+    while entries.len() < limit {
+        match walk.next()? {
+            Some(listed) => entries.push(listed),
+            None => {
+                return Ok(Listing {
+                    entries,
+                    more: false,
+                    modseq,
+                });
+            }
+        }
+    }
+    Ok(Listing {
+        entries,
+        more: true,
+        modseq,
+    })
+}
+
+struct Walk<'a> {
+    conn: &'a Connection,
+    recursive: bool,
+    /// The folders being listed, the deepest last.
+    open: Vec<Folder>,
+}
+
+struct Folder {
+    id: EntryId,
+    path: Vec<FileName>,
+    /// Folded name of the last entry that was fetched.
+    after: String,
+    /// Entries that were fetched and not given yet, the next one last.
+    fetched: Vec<Entry>,
+    exhausted: bool,
+}
+
+impl Folder {
+    fn new(id: EntryId, path: Vec<FileName>, after: String) -> Self {
+        Self {
+            id,
+            path,
+            after,
+            fetched: Vec::new(),
+            exhausted: false,
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// Opens the folders that lead to where the page before ended. One that is gone meanwhile is left
+    /// out: the walk goes on after its name.
+    fn begin(&mut self, top: &Entry, path: &TreePath, from: &Position) -> Result<()> {
+        self.open
+            .push(Folder::new(top.id, path.names().to_vec(), String::new()));
+        let Position::After(last) = from else {
+            return Ok(());
+        };
+        let below = last.names().get(path.names().len()..).unwrap_or_default();
+        for (depth, name) in below.iter().enumerate() {
+            let Some(folder) = self.open.last_mut() else {
+                return Ok(());
+            };
+            folder.after = name.key();
+            let deeper = self.recursive || depth + 1 < below.len();
+            let Some(entry) = child(self.conn, folder.id, name)?.filter(|_| deeper) else {
+                return Ok(());
+            };
+            if !entry.node.is_folder() {
+                return Ok(());
+            }
+            let mut names = folder.path.clone();
+            names.push(name.clone());
+            self.open.push(Folder::new(entry.id, names, String::new()));
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Listed>> {
+        while let Some(folder) = self.open.last_mut() {
+            if folder.fetched.is_empty() && !folder.exhausted {
+                fetch(self.conn, folder)?;
+            }
+            let Some(entry) = folder.fetched.pop() else {
+                self.open.pop();
+                continue;
+            };
+            let Some(name) = entry.name.clone() else {
+                continue;
+            };
+            let mut names = folder.path.clone();
+            names.push(name);
+            if self.recursive && entry.node.is_folder() {
+                self.open
+                    .push(Folder::new(entry.id, names.clone(), String::new()));
+            }
+            return Ok(Some(Listed {
+                path: TreePath::from(names),
+                entry,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+fn fetch(conn: &Connection, folder: &mut Folder) -> Result<()> {
+    let sql = format!(
+        "SELECT {ENTRY} FROM entry WHERE parent = ?1 AND name_key > ?2 AND removed = 0
+         ORDER BY name_key LIMIT ?3"
+    );
+    let mut rows = all(conn, &sql, (folder.id, &folder.after, FETCHED), entry)?;
+    folder.exhausted = rows.len() < FETCHED;
+    if let Some(name) = rows.last().and_then(|entry| entry.name.as_ref()) {
+        folder.after = name.key();
+    }
+    rows.reverse();
+    folder.fetched = rows;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The trees of entries.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::db::Request;
+use crate::error::Result;
+use crate::model::{
+    AccountId, Content, Entry, EntryId, Mode, Modseq, TreePath, UploadId, VersionId,
+};
+
+/// An entry and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// From the root of its tree.
+    pub path: TreePath,
+    /// What is there.
+    pub entry: Entry,
+}
+
+/// Where a listing goes on: after this entry of the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// At its beginning.
+    Start,
+    /// After this path.
+    After(TreePath),
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// In order: folded names in a folder, a folder before what is in it.
+    pub entries: Vec<Listed>,
+    /// Whether there may be more.
+    pub more: bool,
+    /// The tree owner's number when the page was read.
+    pub modseq: Modseq,
+}
+
+/// One file to be written, of chunks that the account has sent.
+#[derive(Clone, Debug)]
+pub struct FileWrite {
+    /// Whose tree.
+    pub account: AccountId,
+    /// Makes it happen once.
+    pub request: Option<Request>,
+    /// The upload that brought its chunks; it ends.
+    pub upload: Option<UploadId>,
+    /// Where; missing folders are made.
+    pub path: TreePath,
+    /// What.
+    pub content: Content,
+    /// Permission bits; `None` keeps those of the file that stands there.
+    pub mode: Option<Mode>,
+    /// Nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Happens only at this generation; 0: only if nothing is there.
+    pub if_generation: Option<u64>,
+    /// Milliseconds since 1970.
+    pub now: i64,
+}
+
+/// An entry to be moved or copied.
+#[derive(Clone, Debug)]
+pub struct Relocation {
+    /// Whose tree.
+    pub account: AccountId,
+    /// Makes it happen once.
+    pub request: Option<Request>,
+    /// From where.
+    pub source: TreePath,
+    /// The new path itself.
+    pub target: TreePath,
+    /// Milliseconds since 1970.
+    pub now: i64,
+}
+
+/// An entry to be removed.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Whose tree.
+    pub account: AccountId,
+    /// Makes it happen once.
+    pub request: Option<Request>,
+    /// What.
+    pub path: TreePath,
+    /// Whether a folder may be removed, with all below it.
+    pub recursive: bool,
+    /// Happens only at this generation.
+    pub if_generation: Option<u64>,
+    /// Milliseconds since 1970.
+    pub now: i64,
+}
+
+/// Transactions on trees.
+#[async_trait]
+pub trait Tree {
+    /// What stands at a path; `NotFound` otherwise.
+    async fn entry(&self, account: AccountId, path: &TreePath) -> Result<Entry>;
+
+    /// The content of a version, current or past, of an entry that can be seen.
+    async fn version(&self, account: AccountId, version: VersionId) -> Result<Content>;
+
+    /// The contents of many versions, in order; `None` for what cannot be seen.
+    async fn versions(
+        &self,
+        account: AccountId,
+        versions: Vec<VersionId>,
+    ) -> Result<Vec<Option<Content>>>;
+
+    /// A folder's entries, or all below it; a file or symlink lists itself.
+    async fn list(
+        &self,
+        account: AccountId,
+        path: &TreePath,
+        recursive: bool,
+        from: Position,
+        limit: usize,
+    ) -> Result<Listing>;
+
+    /// Writes one file.
+    async fn write_file(&self, write: FileWrite) -> Result<Entry>;
+
+    /// Makes a folder; with `parents` also missing ones above it, and one that stands is success.
+    async fn make_folder(
+        &self,
+        account: AccountId,
+        path: &TreePath,
+        parents: bool,
+        mode: Option<Mode>,
+        now: i64,
+    ) -> Result<Entry>;
+
+    /// Moves an entry with all below it. A file or symlink at the target is removed first.
+    async fn move_entry(&self, relocation: Relocation) -> Result<Entry>;
+
+    /// Copies a file or symlink. A file at a file's target gets a new version.
+    async fn copy_entry(&self, relocation: Relocation) -> Result<Entry>;
+
+    /// Removes an entry, softly; its id.
+    async fn remove(&self, removal: Removal) -> Result<EntryId>;
+}

@@ -1,0 +1,138 @@
+//! What keeps a store sound and small: what the collector, the checker and the start ask of it. All
+//! changes here are small and go behind everybody else's.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::model::{ChunkHash, ChunkPlace, Digest, ManifestKey, PackId, Piece, StoreId};
+
+/// Which store this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// From its first start on.
+    pub id: StoreId,
+    /// Rises when it is put back to an earlier state.
+    pub epoch: u64,
+}
+
+/// How much of a pack is still used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackUse {
+    /// Its name.
+    pub pack: PackId,
+    /// Chunks in it that have a row.
+    pub chunks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A chunk as the collector and the checker see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkRow {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Where it lies.
+    pub place: ChunkPlace,
+    /// Since when nothing referred to it, as far as is known.
+    pub condemned_at: Option<i64>,
+}
+
+/// A list of chunks as the checker sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its key.
+    pub key: ManifestKey,
+    /// What it must hash to; `None` for one that is still coming in.
+    pub id: Option<[u8; 32]>,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of them.
+    pub digest: Digest,
+    /// Its chunks.
+    pub pieces: Vec<Piece>,
+}
+
+/// Receives every chunk that something refers to.
+pub type Visit = Box<dyn FnMut(ChunkHash) + Send>;
+
+/// Transactions of upkeep.
+#[async_trait]
+pub trait Upkeep {
+    /// Which store this is.
+    async fn store(&self) -> Result<StoreInfo>;
+
+    /// For each pack, where its last registered record lies.
+    async fn last_places(&self) -> Result<HashMap<PackId, ChunkPlace>>;
+
+    /// Registers chunks that were found in a pack and belong to nobody yet.
+    async fn adopt(&self, found: Vec<(ChunkHash, ChunkPlace)>, now: i64) -> Result<()>;
+
+    /// Forgets answers to requests made before `before`, at most `limit`; how many.
+    async fn forget_requests(&self, before: i64, limit: usize) -> Result<usize>;
+
+    /// Ends leases not renewed since `before`, and logins that ended before `now`; how many rows.
+    async fn expire(&self, before: i64, now: i64) -> Result<usize>;
+
+    /// Purges the entry that was removed longest ago, if that was before `before`; whether one was.
+    async fn purge_trash(&self, before: i64) -> Result<bool>;
+
+    /// Visits every chunk that an entry, a version, a message, an attachment or a commit under way
+    /// refers to, as of one moment.
+    async fn references(&self, visit: Visit) -> Result<()>;
+
+    /// When the oldest open upload began.
+    async fn oldest_lease(&self) -> Result<Option<i64>>;
+
+    /// Chunks in the order of their names, those after `after`.
+    async fn chunks(&self, after: Option<ChunkHash>, limit: usize) -> Result<Vec<ChunkRow>>;
+
+    /// Marks chunks that nothing referred to and that were registered before `registered_before`; from
+    /// now on they are reported missing.
+    async fn condemn(
+        &self,
+        chunks: Vec<ChunkHash>,
+        registered_before: i64,
+        now: i64,
+    ) -> Result<usize>;
+
+    /// Takes the mark from chunks that something refers to after all.
+    async fn pardon(&self, chunks: Vec<ChunkHash>) -> Result<()>;
+
+    /// Deletes the rows of chunks that were condemned before `before` and by nobody since referred to,
+    /// and about which no upload still under way can have been told otherwise; how many.
+    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<usize>;
+
+    /// Marks contents that nothing refers to and deletes those marked before `before`, at most `limit`
+    /// of each; how many were deleted.
+    async fn sweep_contents(&self, before: i64, now: i64, limit: usize) -> Result<usize>;
+
+    /// How much of each pack is used.
+    async fn pack_uses(&self) -> Result<Vec<PackUse>>;
+
+    /// Chunks of a pack in their order there, from this offset on.
+    async fn chunks_of(&self, pack: PackId, offset: u64, limit: usize) -> Result<Vec<ChunkRow>>;
+
+    /// Notes that chunks lie elsewhere now, unless they were moved meanwhile.
+    async fn relocate(&self, moved: Vec<(ChunkHash, ChunkPlace, ChunkPlace)>) -> Result<()>;
+
+    /// Notes since when a pack has been empty; does nothing while chunks are in it.
+    async fn note_empty(&self, pack: PackId, now: i64) -> Result<()>;
+
+    /// Packs that have been empty since `before`.
+    async fn empty_packs(&self, before: i64) -> Result<Vec<PackId>>;
+
+    /// Forgets an empty pack whose file is gone.
+    async fn forget_pack(&self, pack: PackId) -> Result<()>;
+
+    /// Lists of chunks in the order of their keys, those after `after`.
+    async fn manifests(&self, after: ManifestKey, limit: usize) -> Result<Vec<Manifest>>;
+
+    /// The paths and messages that use a chunk, at most `limit` of them, for people to read.
+    async fn users_of(&self, chunk: ChunkHash, limit: usize) -> Result<Vec<String>>;
+
+    /// What is wrong with the metadata itself: the file's structure, dangling references, sums that do
+    /// not add up. A sentence each.
+    async fn problems(&self) -> Result<Vec<String>>;
+}
