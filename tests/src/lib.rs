@@ -1,5 +1,7 @@
 //! What the stories, the fault tests and the measurements share.
 
+pub mod wire;
+
 use std::env;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,60 @@
+"""The peers: OpenSSH's sftp, nginx with curl, rsync and rclone over ssh, Dovecot with LMTP and mpop."""
+
+import shutil
+import subprocess
+
+from harness.turns import run
+
+SSH_OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-q"]
+NGINX = "https://localhost:8443"
+
+
+class Peers:
+    """The daemons, from `up` to `down`, and their clients' command lines. `here` is where the scripts are,
+    `state` where the daemons keep everything."""
+
+    def __init__(self, here, state):
+        self.here, self.state = here, state
+        self.files = state / "sftp"
+        self.web = state / "nginx" / "root"
+
+    def __enter__(self):
+        run([self.here / "up", self.state])
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([self.here / "down", self.state], check=False)
+
+    def sftp(self, batch):
+        run(["sftp", "-P", "2222", "-i", self.state / "id", *SSH_OPTIONS, "-b", "-", "root@127.0.0.1"], input=batch + "\n")
+
+    def rsync(self, source, target, *options):
+        shell = " ".join(["ssh", "-p", "2222", "-i", str(self.state / "id"), *SSH_OPTIONS])
+        run(["rsync", "-a", *options, "-e", shell, source, target])
+
+    def remote(self, path):
+        """A path on the far end, for rsync."""
+        return f"root@127.0.0.1:{path}"
+
+    def rclone(self, source, target):
+        run(["rclone", "-q", "--config", "/dev/null", "--transfers", "16", "--checkers", "16", "copy", source, f":sftp:{target}",
+             "--sftp-host", "127.0.0.1", "--sftp-port", "2222", "--sftp-user", "root",
+             "--sftp-key-file", self.state / "id", "--sftp-disable-hashcheck"])
+
+    def curl_up(self, source, name):
+        run(["curl", "-sSk", "--fail", "--http2", "-T", source, f"{NGINX}/{name}"])
+
+    def curl_down(self, name, target):
+        run(["curl", "-sSk", "--fail", "--http2", "-o", target, f"{NGINX}/{name}"])
+
+    def empty(self, mailbox):
+        shutil.rmtree(self.state / "dovecot" / "mail" / mailbox, ignore_errors=True)
+
+    def lmtp(self, count, connections, mailbox):
+        run(["python3", self.here / "lmtp.py", count, connections, mailbox])
+
+    def mpop(self, mailbox, maildir, seen):
+        """Fetches all of a mailbox and leaves it there, so that the next round finds it again."""
+        run(["mpop", "--file=/dev/null", "-C", "/dev/null", "--host=127.0.0.1", "--port=9995", "--tls=on", "--tls-starttls=off",
+             "--tls-certcheck=off", f"--user={mailbox}", "--passwordeval=echo x", "--keep=on", "--auth=plain",
+             f"--delivery=maildir,{maildir}", f"--uidls-file={seen}", "--quiet"])

@@ -1,0 +1,70 @@
+"""Turns: who is measured, how long it took, and in which order."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from typing import Callable
+
+# A turn that takes longer is broken, not slow.
+TURN_SECONDS_MAX = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """One way of doing a piece of work. `turn` does it and may return the seconds, where the program that
+    does it knows them better than the clock around it."""
+
+    name: str
+    turn: Callable
+    prepare: Callable = lambda stage, round: None
+    check: Callable = lambda stage, round: None
+    # How much of the work it does, where that is less than the others do.
+    amount: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    name: str
+    title: str
+    unit: str
+    # Of that unit, in one turn.
+    amount: float
+    contestants: list
+    # Fresh bytes for all contestants of a round.
+    prepare: Callable = lambda stage, round: None
+
+
+def take_turns(workload, stage, rounds, skip):
+    """Every contestant once a round, always in the same order: A B A B. Gives each one's rates."""
+    rates = {c.name: [] for c in workload.contestants if c.name not in skip}
+    for round in range(rounds):
+        workload.prepare(stage, round)
+        for contestant in workload.contestants:
+            if contestant.name in rates:
+                amount = contestant.amount or workload.amount
+                rates[contestant.name].append(amount / one_turn(contestant, stage, round))
+                print(f"  {workload.name} {round + 1}/{rounds} {contestant.name}", file=sys.stderr, flush=True)
+    return rates
+
+
+def one_turn(contestant, stage, round):
+    contestant.prepare(stage, round)
+    # The one before leaves its bytes to be written back: not at the cost of this one.
+    os.sync()
+    begun = time.monotonic()
+    seconds = contestant.turn(stage, round)
+    elapsed = time.monotonic() - begun
+    contestant.check(stage, round)
+    return seconds or elapsed
+
+
+def run(command, **options):
+    """Runs a command to its end; what it says on failure is the report. Gives its output."""
+    command = [str(word) for word in command]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TURN_SECONDS_MAX, **options)
+    if ended.returncode:
+        said = (ended.stderr + ended.stdout).strip()[-2000:]
+        raise SystemExit(f"failed with {ended.returncode}: {' '.join(command)}\n{said}")
+    return ended.stdout
