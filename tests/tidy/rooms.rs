@@ -128,11 +128,11 @@ pub(crate) const HOMES: &[Home] = &[
     },
 ];
 
-/// Which crates of ours a crate may name, besides itself.
+/// Which crates of ours a crate may name: server and client meet in the contract alone.
 pub(crate) const CRATE_IMPORTS: &[(&str, &[&str])] = &[
-    ("proto", &[]),
+    ("proto", &["depot_proto"]),
     ("server", &["depot_server", "depot_proto"]),
-    ("client", &["depot_proto"]),
+    ("client", &["depot_client", "depot_proto"]),
     ("tests", &["depot_tests", "depot_proto", "depot_server"]),
 ];
 
