@@ -120,4 +120,6 @@ verbs! {
     Setup => setup, NOTHING;
     /// Change your password
     Passwd => passwd, "if the server had answered, the new password holds";
+    /// Put files and folders on the server
+    Put => put, "what was sent is kept; run the same command again to go on";
 }

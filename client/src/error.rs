@@ -19,6 +19,8 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
+    /// Of a warning, which fails nothing.
+    Fine = 0,
     Other = 1,
     Usage = 2,
     NotFound = 3,

@@ -16,10 +16,16 @@ mod cli;
 mod commands;
 mod connect;
 mod error;
+mod listing;
+mod names;
 mod output;
 mod password;
+mod path;
 mod settings;
 mod state;
+mod target;
+mod transfer;
+mod tree;
 mod units;
 
 use std::ffi::OsString;

@@ -3,5 +3,6 @@
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod passwd;
+pub(crate) mod put;
 pub(crate) mod setup;
 pub(crate) mod whoami;

@@ -94,6 +94,11 @@ impl Session {
         &self.0.address
     }
 
+    /// The name of the account that calls, if it is known without asking; else nothing.
+    pub(crate) fn known_account(&self) -> &str {
+        self.0.account.as_deref().unwrap_or_default()
+    }
+
     /// The name of the account that calls.
     pub(crate) async fn account(&self) -> Result<String> {
         match &self.0.account {

@@ -109,7 +109,7 @@ impl Output {
         self.to_stderr(&escape::text(notice));
     }
 
-    /// An error, or one part of a batch that failed.
+    /// An error, one part of a batch that failed, or a warning.
     pub(crate) fn error(&self, error: &Error) {
         if error.is_silent() {
             return;

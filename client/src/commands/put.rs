@@ -1,0 +1,458 @@
+//! `depot put`: files and trees to the server, all of it at once or nothing. What can be found wrong is
+//! found and named before anything is sent.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::{fs, io};
+
+use clap::Args;
+use depot_proto::auth::ServerInfoResponse;
+use depot_proto::files::{CommitBegin, CommitResponse, Entry, Kind};
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::connect::Session;
+use crate::error::{Error, Exit, Result};
+use crate::listing;
+use crate::output::json;
+use crate::path::RemotePath;
+use crate::state::UploadId;
+use crate::target::{self, Place, Source, Standing};
+use crate::transfer::Upload;
+use crate::transfer::commit::{Tree, commit};
+use crate::tree::plan::{Files, Prepared, Sent};
+use crate::tree::walk::{Root, Walked};
+use crate::units::show_size;
+
+/// What `depot put` takes.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "depot put [OPTIONS] LOCAL... REMOTE",
+    after_help = "The target is the new name; one that ends in / means into it.\n\
+                  Examples:\n  depot put report.pdf /reports/\n  depot put -r photos /photos"
+)]
+pub(crate) struct Arguments {
+    /// Files, folders with -r, or - for stdin; then the target
+    #[arg(required = true, num_args = 2.., value_name = "LOCAL... REMOTE")]
+    paths: Vec<OsString>,
+    /// Put folders, with all that is in them
+    #[arg(short, long)]
+    recursive: bool,
+    /// Only if the file has this generation; 0: only if nothing is there
+    #[arg(long, value_name = "N", conflicts_with = "if_absent")]
+    if_generation: Option<u64>,
+    /// Only if nothing is there
+    #[arg(long)]
+    if_absent: bool,
+    /// Leave out names that count as one with a name before them
+    #[arg(long)]
+    skip_twins: bool,
+}
+
+/// Something that was named on the command line.
+struct Local {
+    typed: String,
+    path: PathBuf,
+    is_folder: bool,
+}
+
+/// Where all of it goes.
+struct Aim {
+    base: RemotePath,
+    /// The names below the base, one for each source; empty for the base itself.
+    names: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
+    let Some((target, sources)) = arguments.paths.split_last() else {
+        return Err(Error::usage("there is nothing to put"));
+    };
+    let target = text(target)?;
+    let remote = RemotePath::parse(&target)?;
+    let (locals, mut left_out) = look(sources, arguments.recursive)?;
+    if app.output.is_verbose() {
+        app.output
+            .detail(&format!("putting {} sources to {remote}", locals.len()));
+    }
+    let session = app.session().await?;
+    let info = session.server_info().await?;
+    let aim = aim(&session, &target, &remote, &locals).await?;
+    conditions(&arguments, &locals, &aim)?;
+    let walked = walk(&aim, locals).await?;
+    refuse(app, &walked, arguments.skip_twins)?;
+    left_out.extend(walked.unreadable.iter().cloned());
+    left_out.extend(
+        walked
+            .twins
+            .iter()
+            .map(|twin| Error::partial(twin.message()).at(twin_path(twin))),
+    );
+    let put = Put {
+        app,
+        session: &session,
+        info: &info,
+        aim: &aim,
+        arguments: &arguments,
+    };
+    let (prepared, response) = put.everything(walked, &mut left_out).await?;
+    put.report(&prepared, response).await?;
+    finish(app, &left_out)
+}
+
+/// What the sources are on this machine. Of several, those that are not there are left out.
+fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>)> {
+    let mut locals = Vec::new();
+    let mut absent = Vec::new();
+    for source in sources {
+        let path = PathBuf::from(source);
+        let typed = path.to_string_lossy().into_owned();
+        if typed == "-" {
+            locals.push(Local {
+                typed,
+                path,
+                is_folder: false,
+            });
+            continue;
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() && !recursive => {
+                let message =
+                    format!("{typed} is a folder; give -r to put it with all that is in it");
+                return Err(Error::usage(message).at(typed));
+            }
+            Ok(metadata) => locals.push(Local {
+                typed,
+                path,
+                is_folder: metadata.is_dir(),
+            }),
+            Err(error) if sources.len() > 1 => {
+                let told = Error::file("read", &path, &error);
+                let message = format!("{}; it is left out", told.message());
+                absent.push(Error::partial(message).at(typed));
+            }
+            Err(error) => return Err(Error::file("read", &path, &error)),
+        }
+    }
+    match locals.is_empty() {
+        true => Err(Error::new(
+            Exit::NotFound,
+            "LOCAL_NOT_FOUND",
+            "none of the sources is there",
+        )),
+        false => Ok((locals, absent)),
+    }
+}
+
+async fn aim(
+    session: &Session,
+    target: &str,
+    remote: &RemotePath,
+    locals: &[Local],
+) -> Result<Aim> {
+    let sources: Vec<Source<'_>> = locals.iter().map(source).collect::<Result<_>>()?;
+    let standing = match target::depends_on_target(target, &sources) {
+        true => match listing::find(session, remote).await? {
+            Some(entry) if entry.kind() == Kind::Folder => Standing::Folder,
+            Some(_) => Standing::File,
+            None => Standing::Nothing,
+        },
+        false => Standing::Nothing,
+    };
+    let is_folder = matches!(locals, [only] if only.is_folder);
+    match target::place(target, &sources, standing)? {
+        Place::Exactly if is_folder => Ok(Aim {
+            base: remote.clone(),
+            names: vec![String::new()],
+        }),
+        Place::Exactly => {
+            let name = remote
+                .name()
+                .ok_or_else(|| Error::usage("the target has no name"))?;
+            Ok(Aim {
+                base: remote.parent(),
+                names: vec![name.to_owned()],
+            })
+        }
+        // One folder is a tree of its own wherever it goes, so that --if-absent is about it.
+        Place::Into(names) if is_folder => Ok(Aim {
+            base: remote.join(&names[0])?,
+            names: vec![String::new()],
+        }),
+        Place::Into(names) => {
+            for name in &names {
+                remote.join(name)?;
+            }
+            Ok(Aim {
+                base: remote.clone(),
+                names,
+            })
+        }
+    }
+}
+
+fn source(local: &Local) -> Result<Source<'_>> {
+    let is_stdin = local.typed == "-";
+    let name = match local.path.file_name() {
+        _ if is_stdin => None,
+        Some(name) => Some(text(name)?),
+        // `.` and `..` have the names of the folders that they are.
+        None => match fs::canonicalize(&local.path) {
+            Ok(full) => full.file_name().map(text).transpose()?,
+            Err(_) => None,
+        },
+    };
+    Ok(Source {
+        typed: &local.typed,
+        name,
+        is_folder: local.is_folder,
+    })
+}
+
+fn text(text: &OsStr) -> Result<String> {
+    text.to_str().map(str::to_owned).ok_or_else(|| {
+        let shown = text.to_string_lossy();
+        Error::new(
+            Exit::Usage,
+            "INVALID_NAME",
+            format!("{shown}: a name is UTF-8 text"),
+        )
+        .at(shown)
+    })
+}
+
+fn conditions(arguments: &Arguments, locals: &[Local], aim: &Aim) -> Result<()> {
+    let has_folder = locals.iter().any(|local| local.is_folder);
+    if arguments.if_generation.is_some() && (has_folder || locals.len() > 1) {
+        return Err(Error::usage("--if-generation is about one file"));
+    }
+    if arguments.if_absent && has_folder && aim.names.len() > 1 {
+        return Err(Error::usage(
+            "--if-absent is about files, or about one folder",
+        ));
+    }
+    Ok(())
+}
+
+async fn walk(aim: &Aim, locals: Vec<Local>) -> Result<Walked> {
+    if let [only] = &locals[..]
+        && only.typed == "-"
+    {
+        return Ok(Walked::stdin(&aim.names[0]));
+    }
+    let names = aim.names.iter().cloned();
+    let roots = locals
+        .into_iter()
+        .zip(names)
+        .map(|(local, name)| Root {
+            local: local.path,
+            name,
+        })
+        .collect();
+    let base = aim.base.clone();
+    let walked = spawn_blocking(move || Walked::walk(&base, roots)).await;
+    walked.map_err(|error| Error::io("walk the tree", &io::Error::other(error)))
+}
+
+/// Names all that stands against it, before anything is sent.
+fn refuse(app: &App, walked: &Walked, skip_twins: bool) -> Result<()> {
+    for warning in &walked.special {
+        app.output.error(warning);
+    }
+    let twins = if skip_twins { &[][..] } else { &walked.twins };
+    for problem in walked.invalid.iter().chain(twins) {
+        app.output.error(problem);
+    }
+    if !walked.invalid.is_empty() {
+        let message = format!(
+            "{} names cannot be put; nothing was sent",
+            walked.invalid.len()
+        );
+        return Err(Error::new(Exit::Usage, "INVALID_NAME", message));
+    }
+    if !twins.is_empty() {
+        let message = format!(
+            "{} names count as one with another; nothing was sent. Rename them, or leave them out \
+             with --skip-twins",
+            twins.len()
+        );
+        return Err(Error::new(Exit::Conflict, "NAME_TWIN", message));
+    }
+    Ok(())
+}
+
+fn twin_path(twin: &Error) -> String {
+    twin.path().unwrap_or_default().to_owned()
+}
+
+fn finish(app: &App, left_out: &[Error]) -> Result<()> {
+    for error in left_out {
+        app.output.error(error);
+    }
+    match left_out.len() {
+        0 => Ok(()),
+        1 => Err(Error::partial(
+            "one of the sources was left out; all else is there",
+        )),
+        many => Err(Error::partial(format!(
+            "{many} of the sources were left out; all else is there"
+        ))),
+    }
+}
+
+/// One put, once it is clear what goes where.
+struct Put<'a> {
+    app: &'a App,
+    session: &'a Session,
+    info: &'a ServerInfoResponse,
+    aim: &'a Aim,
+    arguments: &'a Arguments,
+}
+
+impl Put<'_> {
+    async fn everything(
+        &self,
+        walked: Walked,
+        left_out: &mut Vec<Error>,
+    ) -> Result<(Prepared, CommitResponse)> {
+        let address = self.session.address().to_string();
+        let base = self.aim.base.to_string();
+        let mut place = vec![
+            address.as_str(),
+            self.session.known_account(),
+            base.as_str(),
+        ];
+        place.extend(self.aim.names.iter().map(String::as_str));
+        let upload_id = UploadId::take(&self.app.state, &place);
+        let walked = Arc::new(walked);
+        let files = Files::of(walked.clone());
+        let mut is_last_try = !files.can_be_read_again();
+        loop {
+            let total = (walked.bytes > 0).then_some(walked.bytes);
+            let progress = self.app.output.progress("put", total);
+            let upload = Upload::new(self.session, self.info, upload_id.id(), progress)?;
+            let mut prepared = files.prepare(upload.run(files.len(), files.jobs()).await?);
+            if prepared.entries.is_empty() {
+                left_out.append(&mut prepared.left_out);
+                finish(self.app, left_out)?;
+                return Err(Error::usage("there is nothing to put"));
+            }
+            self.condition(&mut prepared);
+            match commit(self.session, self.tree(&upload_id, &mut prepared)).await {
+                // What was there has been collected meanwhile, such as under another put's upload.
+                Err(error) if error.reason() == "CHUNKS_MISSING" && !is_last_try => {
+                    is_last_try = true
+                }
+                done => {
+                    let response = done?;
+                    upload_id.done();
+                    left_out.append(&mut prepared.left_out);
+                    return Ok((prepared, response));
+                }
+            }
+        }
+    }
+
+    fn condition(&self, prepared: &mut Prepared) {
+        let generation = match self.arguments.if_absent {
+            true => Some(0),
+            false => self.arguments.if_generation,
+        };
+        for planned in &mut prepared.entries {
+            if self.aim.names.contains(&planned.entry.path) && planned.entry.kind() == Kind::File {
+                planned.entry.if_generation = generation;
+            }
+        }
+    }
+
+    fn tree(&self, upload_id: &UploadId, prepared: &mut Prepared) -> Arc<Tree> {
+        let is_tree = self.aim.names.iter().all(String::is_empty);
+        let begin = CommitBegin {
+            request_id: Uuid::new_v4().to_string(),
+            upload_id: upload_id.id(),
+            base: self.aim.base.to_string(),
+            if_absent: self.arguments.if_absent && is_tree,
+            size: Some(prepared.bytes),
+        };
+        Arc::new(Tree {
+            begin,
+            entries: std::mem::take(&mut prepared.entries),
+        })
+    }
+
+    async fn report(&self, prepared: &Prepared, response: CommitResponse) -> Result<()> {
+        let files: Vec<&Sent> = prepared.sent.iter().flatten().collect();
+        let (size, sent) = files.iter().fold((0, 0), |(size, sent), file| {
+            (size + file.size, sent + file.sent_bytes)
+        });
+        let count = if files.len() == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{} files", files.len())
+        };
+        self.app.output.note(&format!(
+            "put {count}, {} ({} sent); {} entries changed, {} stood already",
+            show_size(size),
+            show_size(sent),
+            response.changed,
+            response.unchanged,
+        ));
+        if self.app.output.is_json() {
+            self.lines(prepared, response).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// One line for each file, in the order of the tree.
+    async fn lines(&self, prepared: &Prepared, response: CommitResponse) -> Result<()> {
+        let entries = match response.entries.len() == prepared.sent.len() {
+            true => response.entries,
+            false => self.listed(prepared).await?,
+        };
+        for (sent, entry) in prepared.sent.iter().zip(&entries) {
+            let Some(sent) = sent else { continue };
+            let known = !entry.id.is_empty();
+            self.app.output.object(&json::Put {
+                path: &entry.path,
+                id: known.then_some(&entry.id),
+                version: known.then_some(&entry.version),
+                generation: known.then_some(entry.generation),
+                size: sent.size,
+                blake3: sent.digest.to_hex(),
+                sent_bytes: sent.sent_bytes,
+                reused_bytes: sent.size - sent.sent_bytes,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The entries of a commit that was too large for its answer to hold them.
+    async fn listed(&self, prepared: &Prepared) -> Result<Vec<Entry>> {
+        let mut by_path: HashMap<String, Entry> = HashMap::new();
+        listing::pages(self.session, &self.aim.base, true, |page| {
+            by_path.extend(
+                page.entries
+                    .into_iter()
+                    .map(|entry| (entry.path.clone(), entry)),
+            );
+            Ok(())
+        })
+        .await?;
+        let paths = prepared
+            .paths
+            .iter()
+            .map(|below| self.aim.base.below(below));
+        Ok(paths
+            .map(|path| match by_path.remove(&path) {
+                Some(entry) => entry,
+                None => Entry {
+                    path,
+                    ..Entry::default()
+                },
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,59 @@
+//! `depot rm`: removes entries, softly; folders with `-r` only.
+
+use clap::Args;
+use depot_proto::files::{Kind, RemoveRequest};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::connect::Repeat;
+use crate::error::{Error, Result};
+use crate::listing;
+use crate::path::RemotePath;
+
+/// What `depot rm` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  depot rm /reports/q3.pdf\n  depot rm -r /photos")]
+pub(crate) struct Arguments {
+    /// What is removed
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// Folders too, with all that is in them
+    #[arg(short, long)]
+    recursive: bool,
+    /// Only if the file has this generation
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+}
+
+pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
+    let paths: Vec<RemotePath> =
+        arguments.paths.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
+    if arguments.if_generation.is_some() && paths.len() > 1 {
+        return Err(Error::usage("--if-generation is about one file"));
+    }
+    let session = app.session().await?;
+    if !arguments.recursive {
+        for path in &paths {
+            let entry = listing::stat(&session, path).await?;
+            if entry.kind() == Kind::Folder {
+                let message = format!("{path} is a folder; give -r to remove it with all that is in it");
+                return Err(Error::usage(message).at(path.to_string()));
+            }
+        }
+    }
+    for path in &paths {
+        let request_id = Uuid::new_v4().to_string();
+        let answer = session.call(Repeat::Always, || async {
+            let request = RemoveRequest {
+                path: path.to_string(),
+                recursive: arguments.recursive,
+                request_id: request_id.clone(),
+                if_generation: arguments.if_generation,
+            };
+            session.files().remove(request).await
+        });
+        answer.await.map_err(|error| error.at(path.to_string()))?;
+        app.output.detail(&format!("removed {path}"));
+    }
+    Ok(())
+}

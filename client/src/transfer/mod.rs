@@ -1,0 +1,19 @@
+//! Bytes between this machine and the server, always by chunks that are verified.
+//!
+//! Up: `read` cuts files into chunks, `hash` names them, `upload` asks which are missing and `fill` sends
+//! those, `commit` makes entries of them. Nothing is hashed before the first bytes leave. Down:
+//! `manifest` says which chunks make a content, `download` brings them in order, `many` brings small
+//! files by the hundred. What is in memory is bounded on both ways.
+
+mod buffers;
+pub(crate) mod chunk;
+pub(crate) mod commit;
+mod cut;
+mod fill;
+mod hash;
+mod read;
+pub(crate) mod upload;
+
+pub(crate) use chunk::{Digest, PLACE_BYTES};
+pub(crate) use read::{Input, Job, Seen};
+pub(crate) use upload::{Content, Outcome, Upload, Uploaded};

@@ -1,0 +1,181 @@
+//! Brings contents to the server: reads, cuts and hashes them on two threads, asks which chunks are
+//! missing, and has those sent, all at the same time. Memory is bounded by the buffers.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use bytes::Bytes;
+use depot_proto::auth::{Limits, ServerInfoResponse};
+use depot_proto::files::MissingRequest;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::oneshot;
+
+use super::buffers::Pool;
+use super::cut::Cutter;
+use super::fill::{self, Filling};
+use super::hash::{self, Chunk};
+use super::read::{Job, Reader};
+use crate::connect::{Repeat, Session};
+use crate::error::{Error, Result};
+use crate::output::Progress;
+
+pub(crate) use super::hash::{Content, Outcome};
+
+/// The memory of an upload: what is read, hashed and on its way.
+const BUFFERED_BYTES: usize = 96 << 20;
+const BUFFER_BYTES: usize = 8 << 20;
+
+/// Chunks that are hashed and not asked about yet.
+const CHUNKS_QUEUED: usize = 8192;
+
+/// An upload to one server.
+pub(crate) struct Upload {
+    session: Session,
+    cutter: Cutter,
+    limits: Limits,
+    id: String,
+    progress: Arc<Progress>,
+}
+
+/// What became of each slot.
+pub(crate) struct Uploaded {
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Bytes of the chunks that were sent for it.
+    pub(crate) sent: Vec<u64>,
+}
+
+impl Upload {
+    /// `id` is a UUID that holds the upload's chunks together at the server.
+    pub(crate) fn new(
+        session: &Session,
+        info: &ServerInfoResponse,
+        id: String,
+        progress: Progress,
+    ) -> Result<Self> {
+        Ok(Self {
+            session: session.clone(),
+            cutter: Cutter::of(info.chunker.as_ref())?,
+            limits: info.limits.unwrap_or_default(),
+            id,
+            progress: Arc::new(progress),
+        })
+    }
+
+    /// Brings the contents of all jobs; their slots count from 0 to `slots`.
+    pub(crate) async fn run(
+        &self,
+        slots: usize,
+        jobs: impl Iterator<Item = Job> + Send + 'static,
+    ) -> Result<Uploaded> {
+        let buffer_bytes = BUFFER_BYTES.max(2 * self.cutter.max());
+        let pool = Pool::new((BUFFERED_BYTES / buffer_bytes).max(3), buffer_bytes);
+        let (batches, batches_in) = sync_channel(2);
+        let (chunks, chunks_in) = channel(CHUNKS_QUEUED);
+        let (outcomes, outcomes_in) = oneshot::channel();
+        let reader = Reader::new(pool.clone(), self.cutter, batches);
+        start("read", move || reader.run(jobs))?;
+        start("hash", move || {
+            let _ = outcomes.send(hash::run(&batches_in, &chunks, slots));
+        })?;
+        let sent = self.negotiate(chunks_in, slots).await;
+        // After a failure nothing comes back to the pool that anybody should wait for.
+        pool.close();
+        let sent = sent?;
+        let outcomes = outcomes_in
+            .await
+            .ok()
+            .into_iter()
+            .flatten()
+            .collect::<Option<Vec<_>>>();
+        match outcomes {
+            Some(outcomes) if outcomes.len() == slots => Ok(Uploaded { outcomes, sent }),
+            _ => Err(Error::io(
+                "read the files",
+                &std::io::Error::other("a thread ended early"),
+            )),
+        }
+    }
+
+    /// Asks about each chunk once, and passes on what is missing.
+    async fn negotiate(&self, mut chunks: Receiver<Chunk>, slots: usize) -> Result<Vec<u64>> {
+        let filling = Filling {
+            session: self.session.clone(),
+            upload_id: self.id.clone(),
+            bytes_max: usize::try_from(self.limits.fill_bytes_max).unwrap_or(usize::MAX),
+            progress: self.progress.clone(),
+        };
+        let (to_send, sending) = channel(4);
+        let filler = tokio::spawn(fill::run(filling, sending));
+        let asked_max = (self.limits.missing_hashes_max as usize).clamp(1, 4096);
+        let mut asked = HashSet::new();
+        let mut sent = vec![0; slots];
+        let mut batch = Vec::new();
+        while chunks.recv_many(&mut batch, asked_max).await > 0 {
+            batch.retain(|chunk| {
+                let is_new = asked.insert(chunk.hash);
+                if !is_new {
+                    self.progress.add(chunk.length() as u64);
+                }
+                is_new
+            });
+            let answer = missing(&self.session, &self.id, &batch).await?;
+            let mut load = Vec::new();
+            for (chunk, is_missing) in batch.drain(..).zip(answer) {
+                match is_missing {
+                    true => {
+                        sent[chunk.slot] += chunk.length() as u64;
+                        load.push(chunk);
+                    }
+                    false => self.progress.add(chunk.length() as u64),
+                }
+            }
+            if !load.is_empty() && to_send.send(load).await.is_err() {
+                // The filler has given up, and says why.
+                break;
+            }
+        }
+        drop(to_send);
+        fill::joined(filler.await)?;
+        Ok(sent)
+    }
+}
+
+/// For each chunk whether it must be sent.
+pub(super) async fn missing(
+    session: &Session,
+    upload_id: &str,
+    chunks: &[Chunk],
+) -> Result<Vec<bool>> {
+    if chunks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let hashes: Vec<u8> = chunks
+        .iter()
+        .flat_map(|chunk| *chunk.hash.as_bytes())
+        .collect();
+    let hashes = Bytes::from(hashes);
+    let answer = session.call(Repeat::Always, || async {
+        let request = MissingRequest {
+            upload_id: upload_id.to_owned(),
+            hashes: hashes.clone(),
+        };
+        session.files().missing(request).await
+    });
+    let bitmap = answer.await?.bitmap;
+    let bit = |place: usize| {
+        let byte = bitmap.get(place / 8).ok_or_else(|| {
+            Error::bad_answer("the server did not say of every chunk whether it is missing")
+        })?;
+        Ok(byte >> (place % 8) & 1 == 1)
+    };
+    (0..chunks.len()).map(bit).collect()
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| Error::io("start a thread", &error))
+}

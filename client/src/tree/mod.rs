@@ -1,0 +1,4 @@
+//! Trees of this machine: walked to be put, and written beneath a target, and nowhere else, by get.
+
+pub(crate) mod plan;
+pub(crate) mod walk;

@@ -1,0 +1,183 @@
+//! From a walk to a commit: what is read for it, and the entries that it makes.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use depot_proto::files::{Kind, NewEntry};
+use prost_types::Timestamp;
+
+use super::walk::{Found, Walked, What, is_stream};
+use crate::error::Error;
+use crate::transfer::commit::{Manifest, Planned};
+use crate::transfer::{Content, Digest, Input, Job, Outcome, PLACE_BYTES, Uploaded};
+
+/// The files of a walk in its order; a file's place here is its slot.
+pub(crate) struct Files {
+    walked: Arc<Walked>,
+    places: Arc<Vec<usize>>,
+}
+
+/// A file whose content is at the server.
+pub(crate) struct Sent {
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
+    pub(crate) sent_bytes: u64,
+}
+
+/// What is to be committed, and what became of the files.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) entries: Vec<Planned>,
+    /// For each entry, its path below the base.
+    pub(crate) paths: Vec<String>,
+    /// For each entry, what was sent for it; none for what is no file.
+    pub(crate) sent: Vec<Option<Sent>>,
+    pub(crate) left_out: Vec<Error>,
+    pub(crate) bytes: u64,
+}
+
+impl Files {
+    pub(crate) fn of(walked: Arc<Walked>) -> Self {
+        let is_file = |place: &usize| walked.found[*place].what == What::File;
+        let places = (0..walked.found.len()).filter(is_file).collect();
+        Self {
+            walked,
+            places: Arc::new(places),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// What to read, found out as it is asked for.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = Job> + Send + 'static {
+        let (walked, places) = (self.walked.clone(), self.places.clone());
+        (0..places.len()).map(move |slot| {
+            let found = &walked.found[places[slot]];
+            Job {
+                slot,
+                input: input(&walked, found),
+            }
+        })
+    }
+
+    /// Whether everything can be read a second time.
+    pub(crate) fn can_be_read_again(&self) -> bool {
+        self.places.iter().all(|&place| {
+            let found = &self.walked.found[place];
+            matches!(input(&self.walked, found), Input::File(_) | Input::Named(_))
+        })
+    }
+
+    /// The entries of the commit, without files that could not be read.
+    pub(crate) fn prepare(&self, uploaded: Uploaded) -> Prepared {
+        let mut prepared = Prepared::default();
+        let mut outcomes = uploaded.outcomes.into_iter().zip(uploaded.sent);
+        for found in &self.walked.found {
+            let (planned, sent) = match &found.what {
+                What::Folder => (entry(found, Kind::Folder), None),
+                What::Symlink(target) => {
+                    let mut planned = entry(found, Kind::Symlink);
+                    planned.entry.symlink_target.clone_from(target);
+                    (planned, None)
+                }
+                What::File => match outcomes.next() {
+                    Some((Outcome::Read(content), sent_bytes)) => {
+                        let sent = sent(&content, sent_bytes);
+                        prepared.bytes += sent.size;
+                        (file(found, content), Some(sent))
+                    }
+                    Some((Outcome::Failed(error), _)) => {
+                        prepared
+                            .left_out
+                            .push(left_out(&self.walked.local(found), &error));
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            prepared.paths.push(found.path.clone());
+            prepared.entries.push(planned);
+            prepared.sent.push(sent);
+        }
+        prepared
+    }
+}
+
+fn input(walked: &Walked, found: &Found) -> Input {
+    let local = walked.local(found);
+    if !walked.is_root(found) {
+        return Input::File(local);
+    }
+    if local == Path::new("-") {
+        return Input::Stream(Box::new(io::stdin()));
+    }
+    match fs::metadata(&local) {
+        Ok(metadata) if is_stream(&metadata) => Input::Pipe(local),
+        _ => Input::Named(local),
+    }
+}
+
+fn left_out(local: &Path, error: &Error) -> Error {
+    let shown = local.to_string_lossy();
+    let told = error.message();
+    let message = match told.ends_with("left out") {
+        true => told.to_owned(),
+        false => format!("{told}; it is left out"),
+    };
+    Error::partial(message).at(shown)
+}
+
+fn sent(content: &Content, sent_bytes: u64) -> Sent {
+    let size = content.seen.size;
+    Sent {
+        size,
+        digest: content.digest,
+        sent_bytes: sent_bytes.min(size),
+    }
+}
+
+fn file(found: &Found, content: Content) -> Planned {
+    let mut planned = entry(found, Kind::File);
+    // As it was while it was read, not as it was when the tree was walked.
+    planned.entry.mode = content.seen.mode;
+    planned.entry.modified_at = Some(timestamp(content.seen.modified));
+    let digest = Bytes::copy_from_slice(content.digest.as_bytes());
+    let size = content.seen.size;
+    if content.chunks.len() > PLACE_BYTES {
+        let chunks = Bytes::from(content.chunks);
+        planned.manifest = Some(Manifest {
+            size,
+            digest,
+            chunks,
+        });
+    } else {
+        (planned.entry.size, planned.entry.blake3) = (size, digest);
+    }
+    planned
+}
+
+fn entry(found: &Found, kind: Kind) -> Planned {
+    let entry = NewEntry {
+        path: found.path.clone(),
+        kind: kind.into(),
+        mode: found.mode,
+        modified_at: Some(timestamp(found.modified)),
+        ..NewEntry::default()
+    };
+    Planned {
+        entry,
+        manifest: None,
+    }
+}
+
+fn timestamp((seconds, nanos): (i64, i64)) -> Timestamp {
+    Timestamp {
+        seconds,
+        nanos: i32::try_from(nanos).unwrap_or_default(),
+    }
+}

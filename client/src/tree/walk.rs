@@ -1,0 +1,390 @@
+//! Walks local trees: what is in them, in the order of a commit (parents before children, each folder
+//! sorted), and everything that stands against putting it, found before anything is sent.
+
+use std::ffi::OsString;
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Exit};
+use crate::names;
+use crate::path::RemotePath;
+use crate::transfer::Seen;
+
+/// The longest target of a symlink.
+const SYMLINK_BYTES_MAX: usize = 4095;
+
+/// One thing of a tree.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Below the base of the commit; empty for the base itself.
+    pub(crate) path: String,
+    pub(crate) what: What,
+    pub(crate) mode: u32,
+    /// Seconds and nanoseconds.
+    pub(crate) modified: (i64, i64),
+    root: usize,
+}
+
+/// What a thing of a tree is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Folder,
+    File,
+    Symlink(String),
+}
+
+/// A file or a folder that was named, and the name it has below the base.
+pub(crate) struct Root {
+    pub(crate) local: PathBuf,
+    pub(crate) name: String,
+}
+
+/// What a walk found.
+#[derive(Default)]
+pub(crate) struct Walked {
+    roots: Vec<Root>,
+    pub(crate) found: Vec<Found>,
+    /// Sum of the files' sizes.
+    pub(crate) bytes: u64,
+    /// Names that the server cannot have: nothing is put.
+    pub(crate) invalid: Vec<Error>,
+    /// Names that count as one with another in their folder: nothing is put, unless they are left out.
+    pub(crate) twins: Vec<Error>,
+    /// What could not be read: all else is put.
+    pub(crate) unreadable: Vec<Error>,
+    /// Sockets, devices and the like, which no tree on the server holds.
+    pub(crate) special: Vec<Error>,
+}
+
+impl Walked {
+    /// Walks all `roots`, which are to stand below `base`.
+    pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>) -> Self {
+        let mut walker = Walker {
+            base,
+            walked: Self::default(),
+        };
+        let names = roots.iter().map(|root| root.name.as_str());
+        let twins = names::twins(names);
+        walker.walked.roots = roots;
+        for root in 0..walker.walked.roots.len() {
+            match twins.iter().find(|(later, _)| *later == root) {
+                Some(&(later, earlier)) => {
+                    let shown =
+                        |place: usize| walker.walked.roots[place].local.display().to_string();
+                    let pair = twin(&shown(later), &shown(earlier));
+                    walker.walked.twins.push(pair);
+                }
+                None => walker.root(root),
+            }
+        }
+        walker.walked
+    }
+
+    /// A single file that comes from stdin.
+    pub(crate) fn stdin(name: &str) -> Self {
+        let (name, local) = (name.to_owned(), PathBuf::from("-"));
+        let found = Found {
+            path: name.clone(),
+            what: What::File,
+            mode: 0o644,
+            modified: (0, 0),
+            root: 0,
+        };
+        Self {
+            roots: vec![Root { local, name }],
+            found: vec![found],
+            ..Self::default()
+        }
+    }
+
+    /// Where a thing is on this machine.
+    pub(crate) fn local(&self, found: &Found) -> PathBuf {
+        let root = &self.roots[found.root];
+        match self.is_root(found) {
+            true => root.local.clone(),
+            false if root.name.is_empty() => root.local.join(&found.path),
+            false => root.local.join(&found.path[root.name.len() + 1..]),
+        }
+    }
+
+    /// Whether it was named itself.
+    pub(crate) fn is_root(&self, found: &Found) -> bool {
+        found.path == self.roots[found.root].name
+    }
+}
+
+struct Walker<'a> {
+    base: &'a RemotePath,
+    walked: Walked,
+}
+
+/// One entry of a folder, before its kind is looked at.
+struct Child {
+    name: String,
+    local: PathBuf,
+}
+
+impl Walker<'_> {
+    fn root(&mut self, root: usize) {
+        let Root { local, name } = &self.walked.roots[root];
+        let (local, name) = (local.clone(), name.clone());
+        // A symlink that was named stands for what it leads to.
+        match fs::metadata(&local) {
+            Ok(metadata) => self.thing(root, name, &local, &metadata),
+            Err(error) => self.unreadable(&local, &error),
+        }
+    }
+
+    fn thing(&mut self, root: usize, path: String, local: &Path, metadata: &Metadata) {
+        if let Some(problem) = self.too_far(&path) {
+            return self.invalid(local, problem);
+        }
+        let is_root = path == self.walked.roots[root].name;
+        let what = match metadata.file_type() {
+            kind if kind.is_dir() => What::Folder,
+            // What a person names may be a pipe; it is read to its end.
+            kind if kind.is_file() || is_root => What::File,
+            kind if kind.is_symlink() => match symlink_target(local) {
+                Ok(target) => What::Symlink(target),
+                Err(error) => return self.unreadable(local, &error),
+            },
+            kind => {
+                let shown = local.to_string_lossy();
+                let message = format!("{shown} is {}; skipped", kind_of(kind));
+                let warning = Error::new(Exit::Fine, "SPECIAL_FILE", message).at(shown);
+                return self.walked.special.push(warning);
+            }
+        };
+        let children = match &what {
+            What::Folder => match self.children(local) {
+                Ok(children) => children,
+                Err(error) => return self.unreadable(local, &error),
+            },
+            What::File => {
+                self.walked.bytes += metadata.len();
+                Vec::new()
+            }
+            What::Symlink(_) => Vec::new(),
+        };
+        let Seen { modified, mode, .. } = Seen::of(metadata);
+        let parent = path.clone();
+        self.walked.found.push(Found {
+            path,
+            what,
+            mode,
+            modified,
+            root,
+        });
+        for child in children {
+            self.child(root, &parent, child);
+        }
+    }
+
+    fn child(&mut self, root: usize, parent: &str, child: Child) {
+        let path = match parent {
+            "" => child.name,
+            _ => format!("{parent}/{}", child.name),
+        };
+        match fs::symlink_metadata(&child.local) {
+            Ok(metadata) => self.thing(root, path, &child.local, &metadata),
+            Err(error) => self.unreadable(&child.local, &error),
+        }
+    }
+
+    /// What is in a folder, sorted, without names that are no good.
+    fn children(&mut self, local: &Path) -> io::Result<Vec<Child>> {
+        let mut names: Vec<OsString> = fs::read_dir(local)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<io::Result<_>>()?;
+        names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+        let mut children = Vec::with_capacity(names.len());
+        for name in names {
+            let local = local.join(&name);
+            match name.into_string() {
+                Err(_) => self.invalid(&local, "a name is UTF-8 text"),
+                Ok(name) => match names::problem(&name) {
+                    Some(problem) => self.invalid(&local, problem),
+                    None => children.push(Child { name, local }),
+                },
+            }
+        }
+        let twins = names::twins(children.iter().map(|child| child.name.as_str()));
+        for &(later, earlier) in &twins {
+            let shown = |place: usize| children[place].local.display().to_string();
+            self.walked.twins.push(twin(&shown(later), &shown(earlier)));
+        }
+        let mut place = 0;
+        children.retain(|_| {
+            place += 1;
+            twins
+                .binary_search_by_key(&(place - 1), |&(later, _)| later)
+                .is_err()
+        });
+        Ok(children)
+    }
+
+    fn too_far(&self, path: &str) -> Option<&'static str> {
+        let depth = if path.is_empty() {
+            0
+        } else {
+            path.split('/').count()
+        };
+        let bytes = if path.is_empty() { 0 } else { path.len() + 1 };
+        if self.base.names().len() + depth > names::DEPTH_MAX {
+            return Some("a path is at most 128 names deep");
+        }
+        let is_long = self.base.bytes() + bytes > names::PATH_BYTES_MAX;
+        is_long.then_some("a path is at most 4,096 bytes long")
+    }
+
+    fn invalid(&mut self, local: &Path, problem: &str) {
+        let shown = local.to_string_lossy();
+        let message = format!("{shown}: {problem}");
+        self.walked
+            .invalid
+            .push(Error::new(Exit::Usage, "INVALID_NAME", message).at(shown));
+    }
+
+    fn unreadable(&mut self, local: &Path, error: &io::Error) {
+        let problem = Error::file("read", local, error);
+        let message = format!("{}; it is left out", problem.message());
+        self.walked
+            .unreadable
+            .push(Error::partial(message).at(local.to_string_lossy()));
+    }
+}
+
+fn twin(later: &str, earlier: &str) -> Error {
+    let message = format!("{later} and {earlier} count as one name");
+    Error::new(Exit::Conflict, "NAME_TWIN", message).at(later)
+}
+
+fn symlink_target(local: &Path) -> io::Result<String> {
+    let target = fs::read_link(local)?.into_os_string().into_string();
+    match target {
+        Ok(target) if target.len() <= SYMLINK_BYTES_MAX => Ok(target),
+        Ok(_) => Err(io::Error::other("its target is longer than 4,095 bytes")),
+        Err(_) => Err(io::Error::other("its target is not UTF-8 text")),
+    }
+}
+
+fn kind_of(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    match kind {
+        _ if kind.is_socket() => "a socket",
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "no file",
+    }
+}
+
+/// Whether it can be read only once, from its beginning to its end.
+pub(crate) fn is_stream(metadata: &Metadata) -> bool {
+    // S_IFMT, S_IFIFO and S_IFCHR of POSIX.
+    matches!(metadata.mode() & 0o170_000, 0o010_000 | 0o020_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::{Root, Walked, What};
+    use crate::path::RemotePath;
+
+    fn walk(local: &Path, name: &str) -> Walked {
+        let base = RemotePath::parse("/base").unwrap();
+        let root = Root {
+            local: local.to_owned(),
+            name: name.to_owned(),
+        };
+        Walked::walk(&base, vec![root])
+    }
+
+    fn paths(walked: &Walked) -> Vec<&str> {
+        walked
+            .found
+            .iter()
+            .map(|found| found.path.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn a_tree_is_walked_in_the_order_of_a_commit() {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir_all(dir.path().join("b/empty")).unwrap();
+        for name in ["b/z", "b-", "a", "b/a"] {
+            fs::write(dir.path().join(name), b"12").unwrap();
+        }
+        symlink("../outside", dir.path().join("link")).unwrap();
+        let walked = walk(dir.path(), "");
+        assert_eq!(
+            paths(&walked),
+            ["", "a", "b", "b/a", "b/empty", "b/z", "b-", "link"]
+        );
+        assert_eq!(walked.bytes, 8);
+        assert_eq!(walked.found[7].what, What::Symlink("../outside".into()));
+        assert_eq!(walked.local(&walked.found[3]), dir.path().join("b/a"));
+        assert!(walked.is_root(&walked.found[0]) && !walked.is_root(&walked.found[1]));
+    }
+
+    #[test]
+    fn a_root_may_have_another_name() {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("a"), b"").unwrap();
+        let walked = walk(dir.path(), "new");
+        assert_eq!(paths(&walked), ["new", "new/a"]);
+        assert_eq!(walked.local(&walked.found[1]), dir.path().join("a"));
+    }
+
+    #[test]
+    fn every_twin_and_every_bad_name_is_named() {
+        let dir = TempDir::new().unwrap();
+        for name in [
+            "README",
+            "readme",
+            "ReadMe",
+            "\u{e9}",
+            "e\u{301}",
+            "bad\nname",
+            "good",
+        ] {
+            fs::write(dir.path().join(name), b"").unwrap();
+        }
+        let broken = std::ffi::OsStr::from_bytes(b"broken\xff");
+        fs::write(dir.path().join(broken), b"").unwrap();
+        let walked = walk(dir.path(), "");
+        assert_eq!(walked.twins.len(), 3);
+        assert_eq!(walked.invalid.len(), 2);
+        assert_eq!(paths(&walked), ["", "README", "e\u{301}", "good"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_what_is_special_is_skipped() {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("good"), b"").unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        let walked = walk(dir.path(), "");
+        assert_eq!(paths(&walked), ["", "good"]);
+        assert_eq!(walked.special.len(), 1);
+        let absent = walk(&dir.path().join("absent"), "x");
+        assert_eq!((absent.found.len(), absent.unreadable.len()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_named() {
+        let dir = TempDir::new().unwrap();
+        let deep = dir.path().join("d/".repeat(128));
+        fs::create_dir_all(deep).unwrap();
+        let walked = walk(dir.path(), "");
+        assert_eq!(walked.invalid.len(), 1);
+        assert_eq!(walked.found.len(), 128, "the base and 127 names below it");
+    }
+}
