@@ -165,9 +165,7 @@ impl Error {
 
     /// A failure that is not the caller's doing.
     pub fn internal(op: &'static str, source: impl Into<Source>) -> Self {
-        Self::new(Kind::Internal, "the server failed; its log has the reason")
-            .op(op)
-            .source(source)
+        Self::new(Kind::Internal, "the server failed; its log has the reason").op(op).source(source)
     }
 
     /// Too busy, stopping or unsure: asking again after `wait` is safe.

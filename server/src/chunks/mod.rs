@@ -2,11 +2,17 @@
 //! verified or not at all. Which account may see it, and which rows name it, is not known here: this
 //! room has no metadata, no tonic and no proto.
 
+#[cfg(test)]
+mod contract;
+mod packs;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Result;
 use crate::model::{ChunkHash, ChunkPlace, NewChunk, PackId};
+
+pub use self::packs::{CHUNK_BYTES_MAX, PackOptions, open};
 
 /// Which queue an append takes, so that a small put does not wait behind a bulk fsync. Each lane has
 /// an open pack of its own.

@@ -147,6 +147,9 @@ pub trait Accounts {
     /// The login a token belongs to, whether or not it is still good.
     async fn session(&self, token: [u8; 32]) -> Result<Option<Session>>;
 
+    /// Whether a login goes on, and its account is not disabled.
+    async fn session_is_good(&self, id: SessionId, now: i64) -> Result<bool>;
+
     /// Exchanges a refresh token for new secrets.
     async fn refresh(&self, refresh: [u8; 32], new: Tokens, now: i64) -> Result<Refreshed>;
 

@@ -23,10 +23,12 @@ pub struct Upload {
 /// What is known of a chunk before its bytes are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkState {
-    /// Not stored, or about to be collected.
+    /// Not stored.
     Absent,
     /// Stored, by whomever.
     Stored(ChunkPlace),
+    /// Still there for those who refer to it, but about to be collected: to be sent again.
+    Condemned(ChunkPlace),
 }
 
 /// A chunk that an upload has brought, durable before it is registered.
@@ -61,7 +63,7 @@ pub trait Contents {
     async fn missing(&self, upload: Upload, hashes: Vec<ChunkHash>) -> Result<Vec<bool>>;
 
     /// Whether `bytes` more would fit into the quota, after what may be evicted is (leases idle for two
-    /// minutes, then trash, then past versions). `QuotaExceeded` when not. Also opens or renews the lease.
+    /// minutes, then trash, then past versions). `QuotaExceeded` when not.
     async fn reserve(&self, upload: Upload, bytes: u64) -> Result<()>;
 
     /// What is stored of these chunks.

@@ -48,11 +48,7 @@ pub struct Content {
 impl Content {
     /// A content without bytes.
     pub fn empty() -> Self {
-        Self {
-            size: 0,
-            digest: Digest::of_nothing(),
-            manifest: None,
-        }
+        Self { size: 0, digest: Digest::of_nothing(), manifest: None }
     }
 
     /// The chunk it consists of, where it is just one.
@@ -91,8 +87,7 @@ impl Piece {
     /// Decodes a list; `None` when its length is no multiple of a piece's.
     pub fn decode_all(bytes: &[u8]) -> Option<Vec<Self>> {
         let (pieces, rest) = bytes.as_chunks::<{ Self::ENCODED_BYTES }>();
-        rest.is_empty()
-            .then(|| pieces.iter().map(Self::decode).collect())
+        rest.is_empty().then(|| pieces.iter().map(Self::decode).collect())
     }
 
     fn decode(bytes: &[u8; Self::ENCODED_BYTES]) -> Self {
@@ -100,10 +95,7 @@ impl Piece {
         let mut hash = [0; 32];
         length.copy_from_slice(&bytes[..4]);
         hash.copy_from_slice(&bytes[4..]);
-        Self {
-            length: u32::from_le_bytes(length),
-            hash: ChunkHash(hash),
-        }
+        Self { length: u32::from_le_bytes(length), hash: ChunkHash(hash) }
     }
 }
 

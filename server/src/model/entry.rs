@@ -24,10 +24,7 @@ impl Mode {
     /// Accepts permission bits alone.
     pub fn parse(bits: u32, field: &str) -> Result<Self> {
         if bits > 0o7777 {
-            return Err(Error::field(
-                field,
-                format!("{bits:#o} has more than permission bits"),
-            ));
+            return Err(Error::field(field, format!("{bits:#o} has more than permission bits")));
         }
         Ok(Self(bits))
     }

@@ -1,14 +1,17 @@
 //! The nouns: ids, names, paths, contents, entries, messages. Pure data whose values cannot be wrong
 //! once they are built; nothing here knows of storage, of the wire or of a clock.
 
+mod caller;
 mod chunk;
 mod content;
 mod entry;
 mod ids;
+mod limits;
 mod mail;
 mod name;
 mod path;
 
+pub use caller::Caller;
 pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
 pub use content::{Content, Digest, ManifestHasher, ManifestKey, Piece, chunker};
 pub use entry::{Entry, Mode, Node, SYMLINK_BYTES_MAX};
@@ -16,6 +19,7 @@ pub use ids::{
     AccountId, CommitId, EntryId, MessageId, Modseq, PackId, RequestId, SessionId, StoreId,
     ThreadId, UploadId, VersionId,
 };
+pub use limits::Limits;
 pub use mail::{Attachment, Body, Message, Recipient, RecipientState};
 pub use name::{
     ACCOUNT_NAME_BYTES_MAX, AccountName, FOLD_VERSION, FileName, NAME_BYTES_MAX, NameProblem,

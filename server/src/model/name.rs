@@ -121,10 +121,7 @@ impl AccountName {
     /// in paths (`ann:/x`), in mail addresses and on a command line.
     pub fn parse(text: &str) -> Result<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let begins = text
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         if !begins || text.len() > ACCOUNT_NAME_BYTES_MAX || !text.bytes().all(plain) {
             return Err(Error::field(
                 "account",
@@ -184,19 +181,9 @@ mod tests {
     #[test]
     fn odd_but_honest_names_are_kept_as_they_are() {
         let longest = "x".repeat(255);
-        for name in [
-            "...",
-            " ",
-            "a b",
-            "CON",
-            "nul.txt",
-            "a:b",
-            "ä",
-            "日本語",
-            "-rf",
-            "a\\b",
-            &longest,
-        ] {
+        for name in
+            ["...", " ", "a b", "CON", "nul.txt", "a:b", "ä", "日本語", "-rf", "a\\b", &longest]
+        {
             assert_eq!(FileName::parse(name).unwrap().as_str(), name);
         }
     }
@@ -217,17 +204,7 @@ mod tests {
         for name in ["ann", "Ann-2", "a.b_c", "7", &"a".repeat(64)] {
             assert!(AccountName::parse(name).is_ok(), "{name:?}");
         }
-        for name in [
-            "",
-            ".a",
-            "-a",
-            "a b",
-            "a:b",
-            "a/b",
-            "ä",
-            "a@b",
-            &"a".repeat(65),
-        ] {
+        for name in ["", ".a", "-a", "a b", "a:b", "a/b", "ä", "a@b", &"a".repeat(65)] {
             assert!(AccountName::parse(name).is_err(), "{name:?}");
         }
     }

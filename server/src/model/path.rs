@@ -132,9 +132,7 @@ mod tests {
     use super::Location;
 
     fn shown(text: &str) -> Option<String> {
-        Location::parse(text, "path")
-            .ok()
-            .map(|location| location.to_string())
+        Location::parse(text, "path").ok().map(|location| location.to_string())
     }
 
     #[test]
@@ -149,18 +147,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in [
-            "",
-            "a",
-            "a/b",
-            "//",
-            "/a//b",
-            "/../a",
-            "/a/./b",
-            "/a/\u{202e}",
-            "a b:/x",
-            ":/x",
-        ] {
+        for text in
+            ["", "a", "a/b", "//", "/a//b", "/../a", "/a/./b", "/a/\u{202e}", "a b:/x", ":/x"]
+        {
             assert_eq!(shown(text), None, "{text:?}");
         }
     }

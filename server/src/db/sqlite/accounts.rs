@@ -16,19 +16,16 @@ const ACCOUNT: &str = "id, name, password, admin, disabled_at, used, quota, crea
 #[async_trait]
 impl Accounts for Sqlite {
     async fn create_account(&self, new: NewAccount) -> Result<Account> {
-        self.write("accounts.create", move |tx| create(tx, &new))
-            .await
+        self.write("accounts.create", move |tx| create(tx, &new)).await
     }
 
     async fn has_admin(&self) -> Result<bool> {
-        self.read("accounts.has_admin", |conn| Ok(admins(conn)? > 0))
-            .await
+        self.read("accounts.has_admin", |conn| Ok(admins(conn)? > 0)).await
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
         let key = name.key();
-        self.read("accounts.account", move |conn| by_key(conn, &key))
-            .await
+        self.read("accounts.account", move |conn| by_key(conn, &key)).await
     }
 
     async fn accounts(&self, after: &str, limit: usize) -> Result<Vec<Account>> {
@@ -44,10 +41,7 @@ impl Accounts for Sqlite {
 
     async fn set_disabled(&self, name: &AccountName, disabled: bool, now: i64) -> Result<Account> {
         let name = name.clone();
-        self.write("accounts.set_disabled", move |tx| {
-            set_disabled(tx, &name, disabled, now)
-        })
-        .await
+        self.write("accounts.set_disabled", move |tx| set_disabled(tx, &name, disabled, now)).await
     }
 
     async fn set_password(
@@ -76,27 +70,23 @@ impl Accounts for Sqlite {
     }
 
     async fn create_session(&self, new: NewSession) -> Result<()> {
-        self.write("sessions.create", move |tx| sessions::create(tx, &new))
-            .await
+        self.write("sessions.create", move |tx| sessions::create(tx, &new)).await
     }
 
     async fn session(&self, token: [u8; 32]) -> Result<Option<Session>> {
-        self.read("sessions.session", move |conn| {
-            sessions::by_token(conn, token)
-        })
-        .await
+        self.read("sessions.session", move |conn| sessions::by_token(conn, token)).await
+    }
+
+    async fn session_is_good(&self, id: SessionId, now: i64) -> Result<bool> {
+        self.read("sessions.is_good", move |conn| sessions::is_good(conn, id, now)).await
     }
 
     async fn refresh(&self, refresh: [u8; 32], new: Tokens, now: i64) -> Result<Refreshed> {
-        self.write("sessions.refresh", move |tx| {
-            sessions::refresh(tx, refresh, new, now)
-        })
-        .await
+        self.write("sessions.refresh", move |tx| sessions::refresh(tx, refresh, new, now)).await
     }
 
     async fn touch_session(&self, id: SessionId, now: i64) -> Result<()> {
-        self.write("sessions.touch", move |tx| sessions::touch(tx, id, now))
-            .await
+        self.write("sessions.touch", move |tx| sessions::touch(tx, id, now)).await
     }
 
     async fn sessions(
@@ -106,24 +96,16 @@ impl Accounts for Sqlite {
         now: i64,
         limit: usize,
     ) -> Result<Vec<Session>> {
-        self.read("sessions.list", move |conn| {
-            sessions::list(conn, account, before, (now, limit))
-        })
-        .await
+        self.read("sessions.list", move |conn| sessions::list(conn, account, before, (now, limit)))
+            .await
     }
 
     async fn revoke_session(&self, account: AccountId, id: SessionId) -> Result<()> {
-        self.write("sessions.revoke", move |tx| {
-            sessions::revoke(tx, account, id)
-        })
-        .await
+        self.write("sessions.revoke", move |tx| sessions::revoke(tx, account, id)).await
     }
 
     async fn revoke_sessions(&self, account: AccountId, keep: Option<SessionId>) -> Result<u32> {
-        self.write("sessions.revoke_all", move |tx| {
-            sessions::revoke_all(tx, account, keep)
-        })
-        .await
+        self.write("sessions.revoke_all", move |tx| sessions::revoke_all(tx, account, keep)).await
     }
 }
 
@@ -133,10 +115,7 @@ fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<Account> {
         return Err(Error::new(Kind::FailedPrecondition, message));
     }
     if by_key(tx.conn(), &new.name.key())?.is_some() {
-        let message = format!(
-            "the account {} exists already; choose another name",
-            new.name
-        );
+        let message = format!("the account {} exists already; choose another name", new.name);
         return Err(Error::new(Kind::AlreadyExists, message));
     }
     let root = EntryId::new();
@@ -144,29 +123,14 @@ fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<Account> {
     tx.execute(
         "INSERT INTO account (name, name_key, password, admin, quota, root, modseq, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)",
-        (
-            new.name.as_str(),
-            new.name.key(),
-            &new.password,
-            new.admin,
-            quota,
-            root,
-            new.now,
-        ),
+        (new.name.as_str(), new.name.key(), &new.password, new.admin, quota, root, new.now),
     )?;
     let id = AccountId(tx.conn().last_insert_rowid());
     tx.execute(
         "INSERT INTO entry (id, account, name, name_key, kind, mode, modified_ns, generation,
                             placed, modseq, changed_at)
          VALUES (?1, ?2, '', '', ?3, ?4, ?5, 1, 1, 1, ?6)",
-        (
-            root,
-            id,
-            rows::FOLDER,
-            Mode::FOLDER.bits(),
-            new.now.saturating_mul(1_000_000),
-            new.now,
-        ),
+        (root, id, rows::FOLDER, Mode::FOLDER.bits(), new.now.saturating_mul(1_000_000), new.now),
     )?;
     required(tx.conn(), &new.name)
 }
@@ -178,10 +142,7 @@ fn set_disabled(tx: &mut Tx<'_>, name: &AccountName, disabled: bool, now: i64) -
         return Err(Error::new(Kind::FailedPrecondition, message));
     }
     let at = disabled.then_some(now);
-    tx.execute(
-        "UPDATE account SET disabled_at = ?2 WHERE id = ?1",
-        (account.id, at),
-    )?;
+    tx.execute("UPDATE account SET disabled_at = ?2 WHERE id = ?1", (account.id, at))?;
     if disabled {
         sessions::revoke_all(tx, account.id, None)?;
     }
@@ -195,12 +156,7 @@ fn admins(conn: &Connection) -> Result<u32> {
 
 /// An account by its folded name.
 pub(super) fn by_key(conn: &Connection, key: &str) -> Result<Option<Account>> {
-    one(
-        conn,
-        &format!("SELECT {ACCOUNT} FROM account WHERE name_key = ?1"),
-        [key],
-        account,
-    )
+    one(conn, &format!("SELECT {ACCOUNT} FROM account WHERE name_key = ?1"), [key], account)
 }
 
 fn required(conn: &Connection, name: &AccountName) -> Result<Account> {

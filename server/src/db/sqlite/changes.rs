@@ -37,10 +37,7 @@ impl Changes for Sqlite {
         full: bool,
         limit: usize,
     ) -> Result<Page> {
-        self.read("changes.changes", move |conn| {
-            page(conn, account, range, (full, limit))
-        })
-        .await
+        self.read("changes.changes", move |conn| page(conn, account, range, (full, limit))).await
     }
 }
 
@@ -50,27 +47,14 @@ fn page(
     (after, through): (Modseq, Modseq),
     (full, limit): (bool, usize),
 ) -> Result<Page> {
-    let span = Span {
-        account,
-        after,
-        through,
-        limit,
-    };
+    let span = Span { account, after, through, limit };
     let rows = entries(conn, &span)?;
     let delivered = deliveries(conn, &span)?;
-    let gone = if full {
-        Vec::new()
-    } else {
-        tombstones(conn, &span)?
-    };
+    let gone = if full { Vec::new() } else { tombstones(conn, &span)? };
     // A range that was cut at the limit is only known up to its last row.
     let known = [
         reach(&span, rows.len(), rows.last().map(|row| row.modseq)),
-        reach(
-            &span,
-            delivered.len(),
-            delivered.last().map(|change| change.modseq),
-        ),
+        reach(&span, delivered.len(), delivered.last().map(|change| change.modseq)),
         reach(&span, gone.len(), gone.last().map(|change| change.modseq)),
     ];
     let reached = known.into_iter().min().unwrap_or(through);
@@ -83,10 +67,7 @@ fn page(
     changes.extend(gone);
     changes.retain(|change| change.modseq <= reached);
     changes.sort_by_key(|change| change.modseq);
-    Ok(Page {
-        changes,
-        through: reached,
-    })
+    Ok(Page { changes, through: reached })
 }
 
 struct Span {
@@ -166,18 +147,8 @@ impl EntryRow {
         let kind = entry_kind(self.kind);
         let subtree = kind == EntryKind::Folder && (self.removed || self.placed > after.0);
         let path = format!("{}/{}", above.path, self.name);
-        let item = ChangeItem::Entry {
-            id: self.id,
-            kind,
-            path,
-            op,
-            subtree,
-        };
-        Ok(Some(Change {
-            modseq: self.modseq,
-            at: self.at,
-            item,
-        }))
+        let item = ChangeItem::Entry { id: self.id, kind, path, op, subtree };
+        Ok(Some(Change { modseq: self.modseq, at: self.at, item }))
     }
 }
 
@@ -197,15 +168,8 @@ fn deliveries(conn: &Connection, span: &Span) -> Result<Vec<Change>> {
     let params = (span.account, span.after, span.through, span.limit);
     all(conn, sql, params, |row| {
         let message: MessageId = row.get(2)?;
-        let item = ChangeItem::Delivery {
-            message,
-            acked: row.get(3)?,
-        };
-        Ok(Change {
-            modseq: row.get(0)?,
-            at: row.get(1)?,
-            item,
-        })
+        let item = ChangeItem::Delivery { message, acked: row.get(3)? };
+        Ok(Change { modseq: row.get(0)?, at: row.get(1)?, item })
     })
 }
 
@@ -222,10 +186,6 @@ fn tombstones(conn: &Connection, span: &Span) -> Result<Vec<Change>> {
             op: EntryOp::Remove,
             subtree: kind == EntryKind::Folder,
         };
-        Ok(Change {
-            modseq: row.get(0)?,
-            at: row.get(1)?,
-            item,
-        })
+        Ok(Change { modseq: row.get(0)?, at: row.get(1)?, item })
     })
 }

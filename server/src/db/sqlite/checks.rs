@@ -51,11 +51,7 @@ fn sums(conn: &Connection) -> Result<Vec<String>> {
          {sql}"
     );
     let rows = all(conn, &sql, [], |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)?,
-            row.get::<_, i64>(2)?,
-        ))
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     })?;
     Ok(rows
         .into_iter()
@@ -88,14 +84,13 @@ fn lost_chunks(conn: &Connection) -> Result<Vec<String>> {
     let sql = "SELECT e.id, e.name FROM entry AS e
                WHERE e.content IS NULL AND e.digest IS NOT NULL AND e.size > 0
                  AND NOT EXISTS (SELECT 1 FROM chunk AS c WHERE c.hash = e.digest) LIMIT ?1";
-    all(conn, sql, [LISTED], |row| {
-        Ok((row.get::<_, EntryId>(0)?, row.get::<_, String>(1)?))
-    })
-    .map(|rows| {
-        rows.into_iter()
-            .map(|(id, name)| format!("the content of entry {id} {name:?} is not stored"))
-            .collect()
-    })
+    all(conn, sql, [LISTED], |row| Ok((row.get::<_, EntryId>(0)?, row.get::<_, String>(1)?))).map(
+        |rows| {
+            rows.into_iter()
+                .map(|(id, name)| format!("the content of entry {id} {name:?} is not stored"))
+                .collect()
+        },
+    )
 }
 
 /// What uses a chunk, in words.
@@ -122,9 +117,7 @@ pub(super) fn users_of(conn: &Connection, chunk: ChunkHash, limit: usize) -> Res
 fn contents_with(conn: &Connection, chunk: ChunkHash) -> Result<Vec<Option<i64>>> {
     let mut contents = vec![None];
     let sql = "SELECT DISTINCT content FROM segment WHERE instr(pieces, ?1) > 0";
-    contents.extend(all(conn, sql, [chunk], |row| {
-        row.get::<_, i64>(0).map(Some)
-    })?);
+    contents.extend(all(conn, sql, [chunk], |row| row.get::<_, i64>(0).map(Some))?);
     Ok(contents)
 }
 

@@ -21,16 +21,13 @@ use crate::model::{CommitId, Entry, EntryId, Mode, Modseq, Node, TreePath};
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
         self.write("commits.commit", move |tx| {
-            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| {
-                apply(tx, &plan, &entries)
-            })
+            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| apply(tx, &plan, &entries))
         })
         .await
     }
 
     async fn stage_open(&self, plan: CommitPlan) -> Result<Staged> {
-        self.write("commits.stage_open", move |tx| open(tx, &plan))
-            .await
+        self.write("commits.stage_open", move |tx| open(tx, &plan)).await
     }
 
     async fn stage(
@@ -62,8 +59,7 @@ impl Commits for Sqlite {
     }
 
     async fn abandon(&self, id: CommitId, rows: usize) -> Result<bool> {
-        self.write_behind("commits.abandon", move |tx| abandon(tx, id, rows))
-            .await
+        self.write_behind("commits.abandon", move |tx| abandon(tx, id, rows)).await
     }
 
     async fn abandoned(&self, before: i64) -> Result<Vec<CommitId>> {
@@ -246,19 +242,12 @@ fn publish_new(
     (id, top): (CommitId, EntryId),
 ) -> Result<CommitOutcome> {
     let sql = "DELETE FROM staged_commit WHERE id = ?1 RETURNING size, entries";
-    let staged = one(tx.conn(), sql, [id], |row| {
-        Ok((row.get("size")?, row.get("entries")?))
-    })?;
+    let staged = one(tx.conn(), sql, [id], |row| Ok((row.get("size")?, row.get("entries")?)))?;
     let (size, entries) = staged.ok_or_else(swept)?;
     let Some((name, above)) = plan.base.split_last() else {
         return Err(base_stands(&plan.base));
     };
-    let mut merge = Merge::below(
-        root(tx.conn(), plan.account)?,
-        plan.account,
-        plan.now,
-        plan.held,
-    );
+    let mut merge = Merge::below(root(tx.conn(), plan.account)?, plan.account, plan.now, plan.held);
     let parent = merge.folder(tx, above)?;
     if sibling(tx.conn(), parent, name)?.is_some() {
         return Err(base_stands(&plan.base));
@@ -271,11 +260,7 @@ fn publish_new(
          WHERE id = ?1",
         (top, parent, name.as_str(), name.key(), number, plan.now),
     )?;
-    Ok(CommitOutcome {
-        changed: entries,
-        modseq: number,
-        ..CommitOutcome::default()
-    })
+    Ok(CommitOutcome { changed: entries, modseq: number, ..CommitOutcome::default() })
 }
 
 fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {
@@ -364,8 +349,5 @@ fn base_stands(base: &TreePath) -> Error {
 }
 
 fn swept() -> Error {
-    Error::new(
-        Kind::Aborted,
-        "the commit took too long and was dropped; start it again",
-    )
+    Error::new(Kind::Aborted, "the commit took too long and was dropped; start it again")
 }

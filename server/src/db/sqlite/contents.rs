@@ -23,15 +23,17 @@ impl Contents for Sqlite {
     async fn missing(&self, upload: Upload, hashes: Vec<ChunkHash>) -> Result<Vec<bool>> {
         self.hold(upload).await?;
         self.read("contents.missing", move |conn| {
-            hashes
-                .iter()
-                .map(|hash| Ok(!possessed(conn, upload.account, *hash)?))
-                .collect()
+            hashes.iter().map(|hash| Ok(!possessed(conn, upload.account, *hash)?)).collect()
         })
         .await
     }
 
     async fn reserve(&self, upload: Upload, bytes: u64) -> Result<()> {
+        let account = upload.account;
+        let fits = move |conn: &Connection| quota::fits(conn, account, bytes);
+        if self.read("contents.fits", fits).await? {
+            return Ok(());
+        }
         self.write("contents.reserve", move |tx| {
             renew_lease(tx, &upload)?;
             quota::make_room(tx, upload.account, bytes, upload.now)
@@ -47,17 +49,11 @@ impl Contents for Sqlite {
     }
 
     async fn register(&self, upload: Upload, arrived: Vec<Arrived>) -> Result<()> {
-        self.write("contents.register", move |tx| {
-            register(tx, &upload, &arrived)
-        })
-        .await
+        self.write("contents.register", move |tx| register(tx, &upload, &arrived)).await
     }
 
     async fn close_upload(&self, account: AccountId, upload: UploadId) -> Result<()> {
-        self.write("contents.close_upload", move |tx| {
-            end_upload(tx, account, Some(upload))
-        })
-        .await
+        self.write("contents.close_upload", move |tx| end_upload(tx, account, Some(upload))).await
     }
 
     async fn add_contents(
@@ -67,19 +63,13 @@ impl Contents for Sqlite {
         now: i64,
     ) -> Result<Vec<ManifestKey>> {
         self.write("contents.add", move |tx| {
-            contents
-                .iter()
-                .map(|new| add_content(tx, account, new, now))
-                .collect()
+            contents.iter().map(|new| add_content(tx, account, new, now)).collect()
         })
         .await
     }
 
     async fn open_content(&self, size: u64, digest: Digest, now: i64) -> Result<ManifestKey> {
-        self.write("contents.open", move |tx| {
-            open_content(tx, size, digest, now)
-        })
-        .await
+        self.write("contents.open", move |tx| open_content(tx, size, digest, now)).await
     }
 
     async fn append_pieces(
@@ -96,8 +86,7 @@ impl Contents for Sqlite {
     }
 
     async fn close_content(&self, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
-        self.write("contents.close", move |tx| close_content(tx, key, id))
-            .await
+        self.write("contents.close", move |tx| close_content(tx, key, id)).await
     }
 
     async fn pieces(
@@ -110,10 +99,7 @@ impl Contents for Sqlite {
             (None, Some(piece)) if offset < content.size => Ok((0, vec![piece])),
             (None, _) => Ok((content.size, Vec::new())),
             (Some(key), _) => {
-                self.read("contents.pieces", move |conn| {
-                    pieces(conn, key, offset, limit)
-                })
-                .await
+                self.read("contents.pieces", move |conn| pieces(conn, key, offset, limit)).await
             }
         }
     }
@@ -133,8 +119,7 @@ impl Sqlite {
         if fresh {
             return Ok(());
         }
-        self.write("contents.renew_lease", move |tx| renew_lease(tx, &upload))
-            .await
+        self.write("contents.renew_lease", move |tx| renew_lease(tx, &upload)).await
     }
 }
 
@@ -162,11 +147,7 @@ pub(super) fn end_upload(tx: &Tx<'_>, account: AccountId, upload: Option<UploadI
     let Some(upload) = upload else {
         return Ok(());
     };
-    tx.execute(
-        "DELETE FROM lease WHERE account = ?1 AND upload = ?2",
-        (account, upload),
-    )
-    .map(drop)
+    tx.execute("DELETE FROM lease WHERE account = ?1 AND upload = ?2", (account, upload)).map(drop)
 }
 
 fn possessed(conn: &Connection, account: AccountId, hash: ChunkHash) -> Result<bool> {
@@ -182,14 +163,9 @@ pub(super) fn refer(tx: &Tx<'_>, account: AccountId, piece: Piece) -> Result<boo
                JOIN chunk AS c ON c.hash = p.hash
                WHERE p.account = ?1 AND p.hash = ?2 AND c.length = ?3";
     let condemned: Option<bool> =
-        one(tx.conn(), sql, (account, piece.hash, piece.length), |row| {
-            row.get(0)
-        })?;
+        one(tx.conn(), sql, (account, piece.hash, piece.length), |row| row.get(0))?;
     if condemned == Some(true) {
-        tx.execute(
-            "UPDATE chunk SET condemned_at = NULL WHERE hash = ?1",
-            [piece.hash],
-        )?;
+        tx.execute("UPDATE chunk SET condemned_at = NULL WHERE hash = ?1", [piece.hash])?;
     }
     Ok(condemned.is_some())
 }
@@ -203,16 +179,17 @@ pub(super) fn chunks_missing(count: usize) -> Error {
 }
 
 fn chunk_state(conn: &Connection, hash: ChunkHash) -> Result<ChunkState> {
-    let sql = "SELECT p.id, c.offset, c.length FROM chunk AS c JOIN pack AS p ON p.key = c.pack
-               WHERE c.hash = ?1 AND c.condemned_at IS NULL";
-    let place = one(conn, sql, [hash], |row| {
-        Ok(ChunkPlace {
-            pack: row.get(0)?,
-            offset: row.get(1)?,
-            length: row.get(2)?,
-        })
+    let sql = "SELECT p.id, c.offset, c.length, c.condemned_at IS NOT NULL
+               FROM chunk AS c JOIN pack AS p ON p.key = c.pack WHERE c.hash = ?1";
+    let found = one(conn, sql, [hash], |row| {
+        let place = ChunkPlace { pack: row.get(0)?, offset: row.get(1)?, length: row.get(2)? };
+        Ok((place, row.get(3)?))
     })?;
-    Ok(place.map_or(ChunkState::Absent, ChunkState::Stored))
+    Ok(match found {
+        None => ChunkState::Absent,
+        Some((place, false)) => ChunkState::Stored(place),
+        Some((place, true)) => ChunkState::Condemned(place),
+    })
 }
 
 fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()> {
@@ -230,8 +207,7 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     }
     quota::make_room(tx, upload.account, brought, upload.now)?;
     let sql = "UPDATE lease SET bytes = bytes + ?3 WHERE account = ?1 AND upload = ?2";
-    tx.execute(sql, (upload.account, upload.id, brought))
-        .map(drop)
+    tx.execute(sql, (upload.account, upload.id, brought)).map(drop)
 }
 
 fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<()> {
@@ -239,10 +215,7 @@ fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<()> {
         let sql = "UPDATE chunk SET registered_at = max(registered_at, ?2)
                    WHERE hash = ?1 AND condemned_at IS NULL";
         return match tx.execute(sql, (chunk.hash, now))? {
-            0 => Err(Error::new(
-                Kind::Aborted,
-                "a chunk was collected meanwhile; send it again",
-            )),
+            0 => Err(Error::new(Kind::Aborted, "a chunk was collected meanwhile; send it again")),
             _ => Ok(()),
         };
     };
@@ -270,12 +243,8 @@ pub(super) fn insert_chunk(
 }
 
 fn pack_key(tx: &Tx<'_>, place: ChunkPlace) -> Result<i64> {
-    let known = one(
-        tx.conn(),
-        "SELECT key FROM pack WHERE id = ?1",
-        [place.pack],
-        |row| row.get(0),
-    )?;
+    let known =
+        one(tx.conn(), "SELECT key FROM pack WHERE id = ?1", [place.pack], |row| row.get(0))?;
     if let Some(key) = known {
         return Ok(key);
     }
@@ -334,18 +303,13 @@ fn insert_segments(
 ) -> Result<()> {
     for segment in pieces.chunks(SEGMENT_PIECES) {
         let mut encoded = Vec::with_capacity(segment.len() * Piece::ENCODED_BYTES);
-        segment
-            .iter()
-            .for_each(|piece| piece.encode_to(&mut encoded));
+        segment.iter().for_each(|piece| piece.encode_to(&mut encoded));
         tx.execute(
             "INSERT INTO segment (content, first, offset, pieces) VALUES (?1, ?2, ?3, ?4)",
             (key, index, offset, encoded),
         )?;
         index += segment.len() as u64;
-        offset += segment
-            .iter()
-            .map(|piece| u64::from(piece.length))
-            .sum::<u64>();
+        offset += segment.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
     }
     Ok(())
 }
@@ -360,12 +324,7 @@ fn close_content(tx: &Tx<'_>, key: ManifestKey, id: [u8; 32]) -> Result<Manifest
 }
 
 fn known_content(tx: &Tx<'_>, id: [u8; 32]) -> Result<Option<ManifestKey>> {
-    let key = one(
-        tx.conn(),
-        "SELECT key FROM content WHERE id = ?1",
-        [id],
-        |row| row.get(0),
-    )?;
+    let key = one(tx.conn(), "SELECT key FROM content WHERE id = ?1", [id], |row| row.get(0))?;
     if let Some(key) = key {
         let sql = "UPDATE content SET unreferenced_at = NULL
                    WHERE key = ?1 AND unreferenced_at IS NOT NULL";
@@ -406,8 +365,5 @@ fn pieces(
 }
 
 fn damaged() -> Error {
-    Error::new(
-        Kind::DataLoss,
-        "a list of chunks is damaged; run `depot-server verify`",
-    )
+    Error::new(Kind::DataLoss, "a list of chunks is damaged; run `depot-server verify`")
 }

@@ -12,10 +12,9 @@ pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
     }
     let (kind, message) = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => (Kind::DiskFull, "the server's disk is full"),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
-            Kind::DataLoss,
-            "the server's database is damaged; run `depot-server verify`",
-        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (Kind::DataLoss, "the server's database is damaged; run `depot-server verify`")
+        }
         _ if is_failed_write(&error) => (
             Kind::ReadOnly,
             "the server could not write to its disk and accepts no changes until it is restarted",
@@ -29,10 +28,7 @@ pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
 /// (fsyncgate: a second fsync would report success for pages the kernel has dropped).
 pub(super) fn is_failed_write(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_extended_error_code();
-    matches!(
-        extended,
-        Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC | SQLITE_IOERR_WRITE)
-    )
+    matches!(extended, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC | SQLITE_IOERR_WRITE))
 }
 
 impl From<rusqlite::Error> for Error {

@@ -19,11 +19,6 @@ pub(super) fn next(tx: &mut Tx<'_>, account: AccountId) -> Result<Modseq> {
 
 /// The latest number of an account.
 pub(super) fn current(conn: &rusqlite::Connection, account: AccountId) -> Result<Modseq> {
-    one(
-        conn,
-        "SELECT modseq FROM account WHERE id = ?1",
-        [account],
-        |row| row.get(0),
-    )?
-    .ok_or_else(|| Error::internal("journal.current", "no such account"))
+    one(conn, "SELECT modseq FROM account WHERE id = ?1", [account], |row| row.get(0))?
+        .ok_or_else(|| Error::internal("journal.current", "no such account"))
 }

@@ -24,9 +24,7 @@ impl Mail for Sqlite {
     async fn send(&self, message: NewMessage) -> Result<SendOutcome> {
         self.write("mail.send", move |tx| {
             let request = message.request.as_ref();
-            once(tx, message.sender, request, message.now, |tx| {
-                send(tx, &message)
-            })
+            once(tx, message.sender, request, message.now, |tx| send(tx, &message))
         })
         .await
     }
@@ -64,8 +62,7 @@ impl Mail for Sqlite {
         read: bool,
         now: i64,
     ) -> Result<u32> {
-        self.write("mail.ack", move |tx| ack(tx, account, &ids, (read, now)))
-            .await
+        self.write("mail.ack", move |tx| ack(tx, account, &ids, (read, now))).await
     }
 
     async fn ack_range(
@@ -75,10 +72,7 @@ impl Mail for Sqlite {
         limit: usize,
         now: i64,
     ) -> Result<(u32, Option<u64>)> {
-        self.write("mail.ack_range", move |tx| {
-            ack_range(tx, account, range, (limit, now))
-        })
-        .await
+        self.write("mail.ack_range", move |tx| ack_range(tx, account, range, (limit, now))).await
     }
 
     async fn messages(
@@ -146,11 +140,7 @@ fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
         Body::Inline(text) => text.len() as u64,
         Body::Stored(content) => content.size,
     };
-    let size = attachments
-        .iter()
-        .map(|file| file.content.size)
-        .sum::<u64>()
-        + body_size;
+    let size = attachments.iter().map(|file| file.content.size).sum::<u64>() + body_size;
     quota::charge(tx, new.sender, size, new.now)?;
     let id = MessageId::new();
     let key = insert(tx, new, (id, thread), (&attachments, body_size, size))?;
@@ -158,25 +148,14 @@ fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
         .into_iter()
         .map(|account| {
             let state = deliver(tx, &account, (key, body_size), new.now)?;
-            Ok(Recipient {
-                account: account.name,
-                state,
-            })
+            Ok(Recipient { account: account.name, state })
         })
         .collect::<Result<Vec<_>>>()?;
-    if recipients
-        .iter()
-        .all(|recipient| recipient.state == RecipientState::Refused)
-    {
+    if recipients.iter().all(|recipient| recipient.state == RecipientState::Refused) {
         // Nobody holds it, so nobody is charged for it.
         quota::release(tx, new.sender, size)?;
     }
-    Ok(SendOutcome {
-        id,
-        thread,
-        recipients,
-        sent_at: new.now,
-    })
+    Ok(SendOutcome { id, thread, recipients, sent_at: new.now })
 }
 
 fn recipients(tx: &Tx<'_>, names: &[AccountName]) -> Result<Vec<Account>> {
@@ -197,10 +176,7 @@ fn recipients(tx: &Tx<'_>, names: &[AccountName]) -> Result<Vec<Account>> {
     if unknown.is_empty() {
         return Ok(found);
     }
-    let message = format!(
-        "nobody can send to {}; nothing was sent to anyone",
-        unknown.join(", ")
-    );
+    let message = format!("nobody can send to {}; nothing was sent to anyone", unknown.join(", "));
     Err(Error::new(Kind::UnknownRecipient, message))
 }
 
@@ -209,13 +185,8 @@ fn thread(tx: &Tx<'_>, new: &NewMessage) -> Result<ThreadId> {
         return Ok(ThreadId::new());
     };
     let key = seen(tx.conn(), new.sender, answered)?.ok_or_else(|| no_message(answered))?;
-    one(
-        tx.conn(),
-        "SELECT thread FROM message WHERE key = ?1",
-        [key],
-        |row| row.get(0),
-    )?
-    .ok_or_else(|| no_message(answered))
+    one(tx.conn(), "SELECT thread FROM message WHERE key = ?1", [key], |row| row.get(0))?
+        .ok_or_else(|| no_message(answered))
 }
 
 fn attachments(tx: &Tx<'_>, new: &NewMessage) -> Result<Vec<Attachment>> {
@@ -239,10 +210,7 @@ fn attachments(tx: &Tx<'_>, new: &NewMessage) -> Result<Vec<Attachment>> {
                     }
                 },
             };
-            Ok(Attachment {
-                name: file.name.clone(),
-                content,
-            })
+            Ok(Attachment { name: file.name.clone(), content })
         })
         .collect()
 }
@@ -284,14 +252,7 @@ fn insert(
         tx.execute(
             "INSERT INTO attachment (message, place, name, size, digest, content)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (
-                key,
-                place,
-                &file.name,
-                file.content.size,
-                file.content.digest,
-                file.content.manifest,
-            ),
+            (key, place, &file.name, file.content.size, file.content.digest, file.content.manifest),
         )?;
     }
     Ok(key)
@@ -335,11 +296,7 @@ fn ack(
         let sql = "SELECT d.number, d.acked_at IS NULL, d.read_at IS NULL FROM message AS m
                    JOIN delivery AS d ON d.message = m.key AND d.account = ?1 WHERE m.id = ?2";
         let found = one(tx.conn(), sql, (account, id), |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, bool>(1)?,
-                row.get::<_, bool>(2)?,
-            ))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
         })?;
         let (number, unread, unseen) = found.ok_or_else(|| no_message(*id))?;
         if unread || (read && unseen) {
@@ -376,9 +333,7 @@ fn ack_range(
         mark(tx, account, *number, (false, now))?;
     }
     let acked = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-    let more = (numbers.len() == limit)
-        .then(|| numbers.last().copied())
-        .flatten();
+    let more = (numbers.len() == limit).then(|| numbers.last().copied()).flatten();
     Ok((acked, more.and_then(|number| u64::try_from(number).ok())))
 }
 
@@ -446,11 +401,7 @@ fn mapped(conn: &Connection, row: &Row<'_>) -> Result<(Message, usize)> {
         None => Body::Stored(content(row)?),
     };
     let files: u32 = row.get("attachments")?;
-    let attachments = if files > 0 {
-        attached(conn, row.get("key")?)?
-    } else {
-        Vec::new()
-    };
+    let attachments = if files > 0 { attached(conn, row.get("key")?)? } else { Vec::new() };
     let held = recipients.len()
         + 256
         + attachments.len() * 128
@@ -477,12 +428,7 @@ fn mapped(conn: &Connection, row: &Row<'_>) -> Result<(Message, usize)> {
 fn attached(conn: &Connection, key: i64) -> Result<Vec<Attachment>> {
     let sql = "SELECT name, size, digest, content FROM attachment WHERE message = ?1
                ORDER BY place";
-    all(conn, sql, [key], |row| {
-        Ok(Attachment {
-            name: row.get("name")?,
-            content: content(row)?,
-        })
-    })
+    all(conn, sql, [key], |row| Ok(Attachment { name: row.get("name")?, content: content(row)? }))
 }
 
 fn no_message(id: MessageId) -> Error {

@@ -35,14 +35,7 @@ pub(super) struct Put {
 
 impl Merge {
     pub(super) fn below(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
-        Self {
-            account,
-            now,
-            held,
-            folders: Vec::new(),
-            top,
-            added_bytes: 0,
-        }
+        Self { account, now, held, folders: Vec::new(), top, added_bytes: 0 }
     }
 
     /// Puts one entry at a path below the top; missing folders are made.
@@ -79,12 +72,8 @@ impl Merge {
 
     /// The folder at these names below the top; missing ones are made.
     pub(super) fn folder(&mut self, tx: &mut Tx<'_>, names: &[FileName]) -> Result<EntryId> {
-        let shared = self
-            .folders
-            .iter()
-            .zip(names)
-            .take_while(|((known, _), name)| known == *name)
-            .count();
+        let shared =
+            self.folders.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
         self.folders.truncate(shared);
         for (depth, name) in names.iter().enumerate().skip(shared) {
             let parent = self.folders.last().map_or(self.top, |(_, id)| *id);
@@ -118,15 +107,10 @@ impl Merge {
         let node = match &new.node {
             NewNode::File(content) => {
                 self.take(tx, content)?;
-                Node::File {
-                    content: *content,
-                    version: VersionId::new(),
-                }
+                Node::File { content: *content, version: VersionId::new() }
             }
             NewNode::Folder => Node::Folder,
-            NewNode::Symlink(target) => Node::Symlink {
-                target: target.clone(),
-            },
+            NewNode::Symlink(target) => Node::Symlink { target: target.clone() },
         };
         let entry = Entry {
             id: EntryId::new(),
@@ -161,13 +145,11 @@ impl Merge {
                     return self.adjust(tx, stands, new);
                 }
                 let past = (*version, *content);
-                self.new_version(tx, stands, past, (*fresh, new))
-                    .map(Put::changed)
+                self.new_version(tx, stands, past, (*fresh, new)).map(Put::changed)
             }
-            (Node::Symlink { target }, NewNode::Symlink(fresh)) if target == fresh => Ok(Put {
-                changed: false,
-                entry: stands,
-            }),
+            (Node::Symlink { target }, NewNode::Symlink(fresh)) if target == fresh => {
+                Ok(Put { changed: false, entry: stands })
+            }
             _ => {
                 let parent = stands.parent.unwrap_or(self.top);
                 remove_row(tx, &stands, self.now)?;
@@ -179,10 +161,7 @@ impl Merge {
     /// The same content: permission bits and time alone.
     fn adjust(&mut self, tx: &mut Tx<'_>, mut stands: Entry, new: &StagedEntry) -> Result<Put> {
         if stands.mode == new.mode && stands.modified_ns == new.modified_ns {
-            return Ok(Put {
-                changed: false,
-                entry: stands,
-            });
+            return Ok(Put { changed: false, entry: stands });
         }
         stands.modseq = journal::next(tx, self.account)?;
         (stands.mode, stands.modified_ns, stands.changed_at) =
@@ -190,13 +169,7 @@ impl Merge {
         tx.execute(
             "UPDATE entry SET mode = ?2, modified_ns = ?3, modseq = ?4, changed_at = ?5
              WHERE id = ?1",
-            (
-                stands.id,
-                stands.mode.bits(),
-                stands.modified_ns,
-                stands.modseq,
-                self.now,
-            ),
+            (stands.id, stands.mode.bits(), stands.modified_ns, stands.modseq, self.now),
         )?;
         Ok(Put::changed(stands))
     }
@@ -250,18 +223,12 @@ impl Merge {
 
 impl Put {
     fn changed(entry: Entry) -> Self {
-        Self {
-            changed: true,
-            entry,
-        }
+        Self { changed: true, entry }
     }
 
     /// With the path it was put at.
     pub(super) fn at(self, path: TreePath) -> Listed {
-        Listed {
-            path,
-            entry: self.entry,
-        }
+        Listed { path, entry: self.entry }
     }
 }
 
@@ -362,10 +329,7 @@ pub(super) fn check_generation(
             u64::try_from(entry.generation.0).unwrap_or(0)
         }
         Some(_) => {
-            return Err(Error::new(
-                Kind::FailedPrecondition,
-                format!("{path} is no file"),
-            ));
+            return Err(Error::new(Kind::FailedPrecondition, format!("{path} is no file")));
         }
     };
     if found == wanted {
@@ -373,12 +337,8 @@ pub(super) fn check_generation(
     }
     let problem = format!("generation {wanted} was asked for, {found} stands (0: nothing)");
     let message = format!("{path}: {problem}; look at it and decide again");
-    Err(
-        Error::new(Kind::GenerationMismatch, message).with(Detail::Precondition {
-            subject: path.to_string(),
-            problem,
-        }),
-    )
+    Err(Error::new(Kind::GenerationMismatch, message)
+        .with(Detail::Precondition { subject: path.to_string(), problem }))
 }
 
 fn folder_stands(path: &TreePath) -> Error {

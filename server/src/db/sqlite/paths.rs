@@ -11,23 +11,13 @@ use crate::model::{AccountId, Entry, EntryId, FileName, TreePath};
 
 /// The root of an account's tree.
 pub(super) fn root(conn: &Connection, account: AccountId) -> Result<EntryId> {
-    one(
-        conn,
-        "SELECT root FROM account WHERE id = ?1",
-        [account],
-        |row| row.get(0),
-    )?
-    .ok_or_else(|| Error::internal("paths.root", "no such account"))
+    one(conn, "SELECT root FROM account WHERE id = ?1", [account], |row| row.get(0))?
+        .ok_or_else(|| Error::internal("paths.root", "no such account"))
 }
 
 /// An entry by its id, removed or not.
 pub(super) fn by_id(conn: &Connection, id: EntryId) -> Result<Option<Entry>> {
-    one(
-        conn,
-        &format!("SELECT {ENTRY} FROM entry WHERE id = ?1"),
-        [id],
-        entry,
-    )
+    one(conn, &format!("SELECT {ENTRY} FROM entry WHERE id = ?1"), [id], entry)
 }
 
 /// The live entry of a folder whose name folds like this one.
@@ -94,31 +84,20 @@ pub(super) struct Above {
 
 impl<'a> Upwards<'a> {
     pub(super) fn new(conn: &'a Connection, account: AccountId) -> Result<Self> {
-        Ok(Self {
-            conn,
-            root: root(conn, account)?,
-            known: HashMap::new(),
-        })
+        Ok(Self { conn, root: root(conn, account)?, known: HashMap::new() })
     }
 
     /// What is above an entry in this folder; `None` when that cannot be seen.
     pub(super) fn folder(&mut self, id: EntryId) -> Result<Option<Above>> {
         if id == self.root {
-            return Ok(Some(Above {
-                path: String::new(),
-                placed: 0,
-            }));
+            return Ok(Some(Above { path: String::new(), placed: 0 }));
         }
         if let Some(known) = self.known.get(&id) {
             return Ok(known.clone());
         }
         let sql = "SELECT parent, name, placed FROM entry WHERE id = ?1 AND removed = 0";
         let row = one(self.conn, sql, [id], |row| {
-            Ok((
-                row.get::<_, Option<EntryId>>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, i64>(2)?,
-            ))
+            Ok((row.get::<_, Option<EntryId>>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })?;
         let above = match row {
             Some((Some(parent), name, placed)) => self.folder(parent)?.map(|above| Above {

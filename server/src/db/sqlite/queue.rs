@@ -39,11 +39,7 @@ struct State {
 
 impl Queue {
     pub(super) fn new(jobs_max: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            arrived: Condvar::new(),
-            jobs_max,
-        }
+        Self { state: Mutex::default(), arrived: Condvar::new(), jobs_max }
     }
 
     /// Puts a job at the end of its lane; gives it back when the lane is full or the queue closed.
@@ -76,10 +72,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            state = self
-                .arrived
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -147,12 +140,7 @@ mod tests {
     #[test]
     fn background_work_waits_until_others_had_their_share() {
         let queue = Queue::new(8);
-        for lane in [
-            Lane::Background,
-            Lane::Background,
-            Lane::Interactive,
-            Lane::Interactive,
-        ] {
+        for lane in [Lane::Background, Lane::Background, Lane::Interactive, Lane::Interactive] {
             assert!(queue.push(lane, Box::new(Idle)).is_ok());
         }
         assert_eq!(lane_served(&queue), Some(Lane::Background));

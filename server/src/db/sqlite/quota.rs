@@ -3,6 +3,8 @@
 //! Before anything is refused, what nobody will miss goes: uploads that nobody is sending any more, then
 //! the trash, then the oldest past versions, each the oldest first.
 
+use rusqlite::Connection;
+
 use crate::db::sqlite::rows::one;
 use crate::db::sqlite::trash::{drop_oldest_version, purge_oldest_removed};
 use crate::db::sqlite::writer::Tx;
@@ -21,29 +23,29 @@ pub(super) struct Balance {
 
 impl Balance {
     fn excess(&self, more: i64) -> i64 {
-        self.quota
-            .map_or(0, |quota| self.used + self.staged + more - quota)
+        self.quota.map_or(0, |quota| self.used + self.staged + more - quota)
     }
 }
 
-fn balance(tx: &Tx<'_>, account: AccountId) -> Result<Balance> {
+fn balance(conn: &Connection, account: AccountId) -> Result<Balance> {
     let sql = "SELECT used, quota, (SELECT coalesce(sum(bytes), 0) FROM lease WHERE account = ?1)
                FROM account WHERE id = ?1";
-    one(tx.conn(), sql, [account], |row| {
-        Ok(Balance {
-            used: row.get(0)?,
-            quota: row.get(1)?,
-            staged: row.get(2)?,
-        })
+    one(conn, sql, [account], |row| {
+        Ok(Balance { used: row.get(0)?, quota: row.get(1)?, staged: row.get(2)? })
     })?
     .ok_or_else(|| Error::internal("quota", "no such account"))
+}
+
+/// Whether `more` bytes fit without anything being evicted.
+pub(super) fn fits(conn: &Connection, account: AccountId, more: u64) -> Result<bool> {
+    Ok(balance(conn, account)?.excess(signed(more)?) <= 0)
 }
 
 /// Makes room for `more` bytes or refuses.
 pub(super) fn make_room(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) -> Result<()> {
     let more = signed(more)?;
     loop {
-        let balance = balance(tx, account)?;
+        let balance = balance(tx.conn(), account)?;
         if balance.excess(more) <= 0 {
             return Ok(());
         }
@@ -71,11 +73,7 @@ pub(super) fn release(tx: &Tx<'_>, account: AccountId, bytes: u64) -> Result<()>
 }
 
 fn add(tx: &Tx<'_>, account: AccountId, bytes: i64) -> Result<()> {
-    tx.execute(
-        "UPDATE account SET used = used + ?2 WHERE id = ?1",
-        (account, bytes),
-    )
-    .map(drop)
+    tx.execute("UPDATE account SET used = used + ?2 WHERE id = ?1", (account, bytes)).map(drop)
 }
 
 /// Ends the upload that has been idle longest, if it was idle at `before`; its chunks are left to the
@@ -101,8 +99,5 @@ fn exceeded(balance: &Balance, more: i64) -> Error {
         Kind::QuotaExceeded,
         format!("the quota is full: {problem}; remove something or ask for a larger quota"),
     )
-    .with(Detail::Quota {
-        subject: "account".to_owned(),
-        problem,
-    })
+    .with(Detail::Quota { subject: "account".to_owned(), problem })
 }

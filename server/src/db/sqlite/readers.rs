@@ -30,10 +30,7 @@ impl Readers {
             })
             .collect::<Result<Vec<_>>>()?;
         let free = Arc::new(Semaphore::new(connections.len()));
-        Ok(Self {
-            idle: Arc::new(Mutex::new(connections)),
-            free,
-        })
+        Ok(Self { idle: Arc::new(Mutex::new(connections)), free })
     }
 
     /// Runs `read` in a transaction of its own.
@@ -43,10 +40,7 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let free = Arc::clone(&self.free);
-        let permit = free
-            .acquire_owned()
-            .await
-            .map_err(|error| Error::internal(op, error))?;
+        let permit = free.acquire_owned().await.map_err(|error| Error::internal(op, error))?;
         let idle = Arc::clone(&self.idle);
         let task = tokio::task::spawn_blocking(move || {
             // Moved in: the connection stays ours until the reading ends, even if the caller leaves.
@@ -56,14 +50,10 @@ impl Readers {
                 return Err(Error::internal(op, "more permits than connections"));
             };
             let result = in_transaction(&conn, read);
-            idle.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(conn);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
             result
         });
-        task.await
-            .map_err(|error| Error::internal(op, error))?
-            .map_err(|error| error.op(op))
+        task.await.map_err(|error| Error::internal(op, error))?.map_err(|error| error.op(op))
     }
 }
 

@@ -52,7 +52,5 @@ fn answered<T: DeserializeOwned>(
             "this request_id was used for something else; choose a new one",
         ));
     }
-    serde_json::from_str(&answer)
-        .map(Some)
-        .map_err(|error| Error::internal("requests", error))
+    serde_json::from_str(&answer).map(Some).map_err(|error| Error::internal("requests", error))
 }

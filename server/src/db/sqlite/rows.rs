@@ -80,10 +80,7 @@ pub(super) fn one<T>(
     params: impl Params,
     map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>> {
-    Ok(conn
-        .prepare_cached(sql)?
-        .query_row(params, map)
-        .optional()?)
+    Ok(conn.prepare_cached(sql)?.query_row(params, map).optional()?)
 }
 
 /// All rows, mapped.
@@ -131,13 +128,8 @@ pub(super) const ENTRY: &str = "id, account, parent, name, kind, mode, modified_
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let name: String = row.get("name")?;
     let node = match row.get("kind")? {
-        FILE => Node::File {
-            content: content(row)?,
-            version: row.get("version")?,
-        },
-        SYMLINK => Node::Symlink {
-            target: row.get("target")?,
-        },
+        FILE => Node::File { content: content(row)?, version: row.get("version")? },
+        SYMLINK => Node::Symlink { target: row.get("target")? },
         _ => Node::Folder,
     };
     Ok(Entry {

@@ -50,12 +50,13 @@ pub(super) fn create(tx: &mut Tx<'_>, new: &NewSession) -> Result<()> {
 
 /// The login of a token.
 pub(super) fn by_token(conn: &Connection, token: [u8; 32]) -> Result<Option<Session>> {
-    one(
-        conn,
-        &format!("{SESSION} WHERE s.token = ?1"),
-        [token],
-        session,
-    )
+    one(conn, &format!("{SESSION} WHERE s.token = ?1"), [token], session)
+}
+
+/// Whether a login goes on.
+pub(super) fn is_good(conn: &Connection, id: SessionId, now: i64) -> Result<bool> {
+    let sql = format!("{SESSION} WHERE s.id = ?1 AND s.expires_at > ?2");
+    Ok(one(conn, &sql, (id, now), session)?.is_some_and(|session| !session.disabled))
 }
 
 /// Exchanges a refresh token for new secrets.
@@ -72,13 +73,11 @@ pub(super) fn refresh(
     let Some(session) = one(tx.conn(), &sql, (refresh, now), session)? else {
         return Ok(Refreshed::Unknown);
     };
-    let spent: Option<i64> = one(
-        tx.conn(),
-        "SELECT spent_at FROM refresh WHERE hash = ?1",
-        [refresh],
-        |row| row.get(0),
-    )?
-    .flatten();
+    let spent: Option<i64> =
+        one(tx.conn(), "SELECT spent_at FROM refresh WHERE hash = ?1", [refresh], |row| {
+            row.get(0)
+        })?
+        .flatten();
     if spent.is_some() && (session.confirmed || !spent_last(tx, session.id, refresh)?) {
         tx.execute("DELETE FROM session WHERE id = ?1", [session.id])?;
         return Ok(Refreshed::Reused);
@@ -86,22 +85,13 @@ pub(super) fn refresh(
     // What an earlier, lost answer gave.
     let sql = "DELETE FROM refresh WHERE session = ?1 AND spent_at IS NULL AND hash <> ?2";
     tx.execute(sql, (session.id, refresh))?;
-    tx.execute(
-        "UPDATE refresh SET spent_at = ?2 WHERE hash = ?1",
-        (refresh, now),
-    )?;
+    tx.execute("UPDATE refresh SET spent_at = ?2 WHERE hash = ?1", (refresh, now))?;
     add_refresh(tx, session.id, new.refresh)?;
     tx.execute(
         "UPDATE session SET token = ?2, token_expires_at = ?3, expires_at = ?4, confirmed = 0,
                             used_at = ?5
          WHERE id = ?1",
-        (
-            session.id,
-            new.token,
-            new.token_expires_at,
-            new.refresh_expires_at,
-            now,
-        ),
+        (session.id, new.token, new.token_expires_at, new.refresh_expires_at, now),
     )?;
     Ok(Refreshed::Renewed(session))
 }
@@ -114,20 +104,12 @@ fn spent_last(tx: &Tx<'_>, session: SessionId, refresh: [u8; 32]) -> Result<bool
 }
 
 fn add_refresh(tx: &Tx<'_>, session: SessionId, refresh: [u8; 32]) -> Result<()> {
-    tx.execute(
-        "INSERT INTO refresh (hash, session) VALUES (?1, ?2)",
-        (refresh, session),
-    )
-    .map(drop)
+    tx.execute("INSERT INTO refresh (hash, session) VALUES (?1, ?2)", (refresh, session)).map(drop)
 }
 
 /// Notes that a login's current token was used.
 pub(super) fn touch(tx: &Tx<'_>, id: SessionId, now: i64) -> Result<()> {
-    tx.execute(
-        "UPDATE session SET used_at = ?2, confirmed = 1 WHERE id = ?1",
-        (id, now),
-    )
-    .map(drop)
+    tx.execute("UPDATE session SET used_at = ?2, confirmed = 1 WHERE id = ?1", (id, now)).map(drop)
 }
 
 /// Logins that are good, the newest first.
@@ -146,10 +128,7 @@ pub(super) fn list(
 
 /// Ends one login of an account.
 pub(super) fn revoke(tx: &Tx<'_>, account: AccountId, id: SessionId) -> Result<()> {
-    match tx.execute(
-        "DELETE FROM session WHERE account = ?1 AND id = ?2",
-        (account, id),
-    )? {
+    match tx.execute("DELETE FROM session WHERE account = ?1 AND id = ?2", (account, id))? {
         0 => Err(Error::not_found(format_args!("login {id}"))),
         _ => Ok(()),
     }

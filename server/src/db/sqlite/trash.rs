@@ -22,9 +22,8 @@ pub(super) fn purge_oldest_removed(tx: &mut Tx<'_>, account: AccountId) -> Resul
 /// Drops an account's past version that was replaced longest ago; whether there was one.
 pub(super) fn drop_oldest_version(tx: &mut Tx<'_>, account: AccountId) -> Result<bool> {
     let sql = "SELECT id, size FROM version WHERE account = ?1 ORDER BY replaced_at, id LIMIT 1";
-    let oldest = one(tx.conn(), sql, [account], |row| {
-        Ok((row.get::<_, VersionId>(0)?, row.get("size")?))
-    })?;
+    let oldest =
+        one(tx.conn(), sql, [account], |row| Ok((row.get::<_, VersionId>(0)?, row.get("size")?)))?;
     let Some((id, size)) = oldest else {
         return Ok(false);
     };
@@ -47,9 +46,7 @@ pub(super) fn purge_below(tx: &Tx<'_>, top: EntryId) -> Result<u64> {
     let mut next = 0;
     while let Some(&folder) = order.get(next) {
         let sql = "SELECT id FROM entry WHERE parent = ?1";
-        order.extend(all(tx.conn(), sql, [folder], |row| {
-            row.get::<_, EntryId>(0)
-        })?);
+        order.extend(all(tx.conn(), sql, [folder], |row| row.get::<_, EntryId>(0))?);
         next += 1;
     }
     for id in order.into_iter().rev() {

@@ -18,8 +18,7 @@ use crate::model::{AccountId, Content, Entry, EntryId, Mode, Node, TreePath, Ver
 impl Tree for Sqlite {
     async fn entry(&self, account: AccountId, path: &TreePath) -> Result<Entry> {
         let path = path.clone();
-        self.read("tree.entry", move |conn| required(conn, account, &path))
-            .await
+        self.read("tree.entry", move |conn| required(conn, account, &path)).await
     }
 
     async fn version(&self, account: AccountId, version: VersionId) -> Result<Content> {
@@ -34,10 +33,7 @@ impl Tree for Sqlite {
     ) -> Result<Vec<Option<Content>>> {
         self.read("tree.versions", move |conn| {
             let mut upwards = Upwards::new(conn, account)?;
-            versions
-                .iter()
-                .map(|id| version_content(conn, &mut upwards, account, *id))
-                .collect()
+            versions.iter().map(|id| version_content(conn, &mut upwards, account, *id)).collect()
         })
         .await
     }
@@ -59,9 +55,7 @@ impl Tree for Sqlite {
 
     async fn write_file(&self, write: FileWrite) -> Result<Entry> {
         self.write("tree.write_file", move |tx| {
-            once(tx, write.account, write.request.as_ref(), write.now, |tx| {
-                write_file(tx, &write)
-            })
+            once(tx, write.account, write.request.as_ref(), write.now, |tx| write_file(tx, &write))
         })
         .await
     }
@@ -84,9 +78,7 @@ impl Tree for Sqlite {
     async fn move_entry(&self, relocation: Relocation) -> Result<Entry> {
         self.write("tree.move", move |tx| {
             let to = &relocation;
-            once(tx, to.account, to.request.as_ref(), to.now, |tx| {
-                move_entry(tx, to)
-            })
+            once(tx, to.account, to.request.as_ref(), to.now, |tx| move_entry(tx, to))
         })
         .await
     }
@@ -94,9 +86,7 @@ impl Tree for Sqlite {
     async fn copy_entry(&self, relocation: Relocation) -> Result<Entry> {
         self.write("tree.copy", move |tx| {
             let to = &relocation;
-            once(tx, to.account, to.request.as_ref(), to.now, |tx| {
-                copy_entry(tx, to)
-            })
+            once(tx, to.account, to.request.as_ref(), to.now, |tx| copy_entry(tx, to))
         })
         .await
     }
@@ -104,9 +94,7 @@ impl Tree for Sqlite {
     async fn remove(&self, removal: Removal) -> Result<EntryId> {
         self.write("tree.remove", move |tx| {
             let request = removal.request.as_ref();
-            once(tx, removal.account, request, removal.now, |tx| {
-                remove(tx, &removal)
-            })
+            once(tx, removal.account, request, removal.now, |tx| remove(tx, &removal))
         })
         .await
     }
@@ -140,10 +128,7 @@ fn version_content(
 fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
     let top = root(tx.conn(), write.account)?;
     let stands = crate::db::sqlite::paths::find(tx.conn(), write.account, &write.path)?;
-    let mode = write
-        .mode
-        .or(stands.map(|entry| entry.mode))
-        .unwrap_or(Mode::FILE);
+    let mode = write.mode.or(stands.map(|entry| entry.mode)).unwrap_or(Mode::FILE);
     let new = StagedEntry {
         path: TreePath::default(),
         node: NewNode::File(write.content),
@@ -166,11 +151,7 @@ fn make_folder(
     now: i64,
 ) -> Result<Entry> {
     let Some((name, above)) = path.split_last() else {
-        return if parents {
-            required(tx.conn(), account, path)
-        } else {
-            Err(exists(path))
-        };
+        return if parents { required(tx.conn(), account, path) } else { Err(exists(path)) };
     };
     if !parents {
         let folder = required(tx.conn(), account, &TreePath::from(above.to_vec()))?;
@@ -198,28 +179,16 @@ fn make_folder(
 }
 
 fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
-    let Relocation {
-        account,
-        source,
-        target,
-        now,
-        ..
-    } = relocation;
+    let Relocation { account, source, target, now, .. } = relocation;
     let mut entry = required(tx.conn(), *account, source)?;
     let (Some(_), Some((name, above))) = (source.split_last(), target.split_last()) else {
-        return Err(Error::field(
-            "target",
-            "the root of a tree cannot be moved or replaced",
-        ));
+        return Err(Error::field("target", "the root of a tree cannot be moved or replaced"));
     };
     if source == target {
         return Ok(entry);
     }
     if source.contains(target) {
-        return Err(Error::field(
-            "target",
-            format!("{target} is inside {source} itself"),
-        ));
+        return Err(Error::field("target", format!("{target} is inside {source} itself")));
     }
     let mut merge = Merge::below(root(tx.conn(), *account)?, *account, *now, false);
     let parent = merge.folder(tx, above)?;
@@ -246,13 +215,7 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
 }
 
 fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
-    let Relocation {
-        account,
-        source,
-        target,
-        now,
-        ..
-    } = relocation;
+    let Relocation { account, source, target, now, .. } = relocation;
     let entry = required(tx.conn(), *account, source)?;
     let node = match entry.node {
         Node::File { content, .. } => NewNode::File(content),
@@ -278,9 +241,7 @@ fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
 }
 
 fn remove(tx: &mut Tx<'_>, removal: &Removal) -> Result<EntryId> {
-    let Removal {
-        account, path, now, ..
-    } = removal;
+    let Removal { account, path, now, .. } = removal;
     let entry = required(tx.conn(), *account, path)?;
     if path.is_root() {
         return Err(Error::field("path", "the root of a tree cannot be removed"));

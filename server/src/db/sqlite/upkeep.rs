@@ -18,10 +18,7 @@ impl Upkeep for Sqlite {
     async fn store(&self) -> Result<StoreInfo> {
         self.read("upkeep.store", |conn| {
             one(conn, "SELECT id, epoch FROM store", [], |row| {
-                Ok(StoreInfo {
-                    id: row.get(0)?,
-                    epoch: row.get(1)?,
-                })
+                Ok(StoreInfo { id: row.get(0)?, epoch: row.get(1)? })
             })?
             .ok_or_else(|| Error::new(Kind::DataLoss, "the database does not say which it is"))
         })
@@ -34,9 +31,7 @@ impl Upkeep for Sqlite {
 
     async fn adopt(&self, found: Vec<(ChunkHash, ChunkPlace)>, now: i64) -> Result<()> {
         self.write_behind("upkeep.adopt", move |tx| {
-            found
-                .iter()
-                .try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now))
+            found.iter().try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now))
         })
         .await
     }
@@ -52,33 +47,24 @@ impl Upkeep for Sqlite {
 
     async fn expire(&self, before: i64, now: i64) -> Result<usize> {
         self.write_behind("upkeep.expire", move |tx| {
-            Ok(
-                tx.execute("DELETE FROM lease WHERE touched_at < ?1", [before])?
-                    + tx.execute("DELETE FROM session WHERE expires_at < ?1", [now])?,
-            )
+            Ok(tx.execute("DELETE FROM lease WHERE touched_at < ?1", [before])?
+                + tx.execute("DELETE FROM session WHERE expires_at < ?1", [now])?)
         })
         .await
     }
 
     async fn purge_trash(&self, before: i64) -> Result<bool> {
-        self.write_behind("upkeep.purge_trash", move |tx| purge_trash(tx, before))
-            .await
+        self.write_behind("upkeep.purge_trash", move |tx| purge_trash(tx, before)).await
     }
 
     async fn references(&self, visit: Visit) -> Result<()> {
         let mut visit = visit;
-        self.read("upkeep.references", move |conn| {
-            references(conn, &mut visit)
-        })
-        .await
+        self.read("upkeep.references", move |conn| references(conn, &mut visit)).await
     }
 
     async fn oldest_lease(&self) -> Result<Option<i64>> {
         self.read("upkeep.oldest_lease", |conn| {
-            Ok(one(conn, "SELECT min(opened_at) FROM lease", [], |row| {
-                row.get(0)
-            })?
-            .flatten())
+            Ok(one(conn, "SELECT min(opened_at) FROM lease", [], |row| row.get(0))?.flatten())
         })
         .await
     }
@@ -101,10 +87,7 @@ impl Upkeep for Sqlite {
         self.write_behind("upkeep.condemn", move |tx| {
             let sql = "UPDATE chunk SET condemned_at = ?3
                        WHERE hash = ?1 AND registered_at < ?2 AND condemned_at IS NULL";
-            chunks
-                .iter()
-                .map(|hash| tx.execute(sql, (hash, registered_before, now)))
-                .sum()
+            chunks.iter().map(|hash| tx.execute(sql, (hash, registered_before, now))).sum()
         })
         .await
     }
@@ -112,9 +95,7 @@ impl Upkeep for Sqlite {
     async fn pardon(&self, chunks: Vec<ChunkHash>) -> Result<()> {
         self.write_behind("upkeep.pardon", move |tx| {
             let sql = "UPDATE chunk SET condemned_at = NULL WHERE hash = ?1";
-            chunks
-                .iter()
-                .try_for_each(|hash| tx.execute(sql, [hash]).map(drop))
+            chunks.iter().try_for_each(|hash| tx.execute(sql, [hash]).map(drop))
         })
         .await
     }
@@ -127,10 +108,8 @@ impl Upkeep for Sqlite {
     }
 
     async fn sweep_contents(&self, before: i64, now: i64, limit: usize) -> Result<usize> {
-        self.write_behind("upkeep.sweep_contents", move |tx| {
-            sweep_contents(tx, before, now, limit)
-        })
-        .await
+        self.write_behind("upkeep.sweep_contents", move |tx| sweep_contents(tx, before, now, limit))
+            .await
     }
 
     async fn pack_uses(&self) -> Result<Vec<PackUse>> {
@@ -162,9 +141,7 @@ impl Upkeep for Sqlite {
 
     async fn relocate(&self, moved: Vec<(ChunkHash, ChunkPlace, ChunkPlace)>) -> Result<()> {
         self.write_behind("upkeep.relocate", move |tx| {
-            moved
-                .iter()
-                .try_for_each(|(hash, from, to)| relocate(tx, *hash, (*from, *to)))
+            moved.iter().try_for_each(|(hash, from, to)| relocate(tx, *hash, (*from, *to)))
         })
         .await
     }
@@ -189,24 +166,17 @@ impl Upkeep for Sqlite {
 
     async fn forget_pack(&self, pack: PackId) -> Result<()> {
         self.write_behind("upkeep.forget_pack", move |tx| {
-            tx.execute("DELETE FROM pack WHERE id = ?1", [pack])
-                .map(drop)
+            tx.execute("DELETE FROM pack WHERE id = ?1", [pack]).map(drop)
         })
         .await
     }
 
     async fn manifests(&self, after: ManifestKey, limit: usize) -> Result<Vec<Manifest>> {
-        self.read("upkeep.manifests", move |conn| {
-            manifests(conn, after, limit)
-        })
-        .await
+        self.read("upkeep.manifests", move |conn| manifests(conn, after, limit)).await
     }
 
     async fn users_of(&self, chunk: ChunkHash, limit: usize) -> Result<Vec<String>> {
-        self.read("upkeep.users_of", move |conn| {
-            checks::users_of(conn, chunk, limit)
-        })
-        .await
+        self.read("upkeep.users_of", move |conn| checks::users_of(conn, chunk, limit)).await
     }
 
     async fn problems(&self) -> Result<Vec<String>> {
@@ -223,11 +193,7 @@ fn chunk(row: &Row<'_>) -> rusqlite::Result<ChunkRow> {
         offset: row.get("offset")?,
         length: row.get("length")?,
     };
-    Ok(ChunkRow {
-        hash: row.get("hash")?,
-        place,
-        condemned_at: row.get("condemned_at")?,
-    })
+    Ok(ChunkRow { hash: row.get("hash")?, place, condemned_at: row.get("condemned_at")? })
 }
 
 fn last_places(conn: &Connection) -> Result<HashMap<PackId, ChunkPlace>> {
@@ -352,9 +318,7 @@ fn manifests(conn: &Connection, after: ManifestKey, limit: usize) -> Result<Vec<
         let sql = "SELECT pieces FROM segment WHERE content = ?1 ORDER BY offset";
         for encoded in all(conn, sql, [manifest.key], |row| row.get::<_, Vec<u8>>(0))? {
             // A torn list no longer hashes to the identity, which the checker will see.
-            manifest
-                .pieces
-                .extend(Piece::decode_all(&encoded).unwrap_or_default());
+            manifest.pieces.extend(Piece::decode_all(&encoded).unwrap_or_default());
         }
     }
     Ok(found)

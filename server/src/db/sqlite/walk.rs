@@ -25,41 +25,22 @@ pub(super) fn list(
     let modseq = journal::current(conn, account)?;
     let at_start = *from == Position::Start;
     if !top.node.is_folder() {
-        let listed = Listed {
-            path: path.clone(),
-            entry: top,
-        };
+        let listed = Listed { path: path.clone(), entry: top };
         let entries = if at_start { vec![listed] } else { Vec::new() };
-        return Ok(Listing {
-            entries,
-            more: false,
-            modseq,
-        });
+        return Ok(Listing { entries, more: false, modseq });
     }
-    let mut walk = Walk {
-        conn,
-        recursive,
-        open: Vec::new(),
-    };
+    let mut walk = Walk { conn, recursive, open: Vec::new() };
     walk.begin(&top, path, from)?;
     let mut entries = Vec::new();
     while entries.len() < limit {
         match walk.next()? {
             Some(listed) => entries.push(listed),
             None => {
-                return Ok(Listing {
-                    entries,
-                    more: false,
-                    modseq,
-                });
+                return Ok(Listing { entries, more: false, modseq });
             }
         }
     }
-    Ok(Listing {
-        entries,
-        more: true,
-        modseq,
-    })
+    Ok(Listing { entries, more: true, modseq })
 }
 
 struct Walk<'a> {
@@ -81,13 +62,7 @@ struct Folder {
 
 impl Folder {
     fn new(id: EntryId, path: Vec<FileName>, after: String) -> Self {
-        Self {
-            id,
-            path,
-            after,
-            fetched: Vec::new(),
-            exhausted: false,
-        }
+        Self { id, path, after, fetched: Vec::new(), exhausted: false }
     }
 }
 
@@ -95,8 +70,7 @@ impl Walk<'_> {
     /// Opens the folders that lead to where the page before ended. One that is gone meanwhile is left
     /// out: the walk goes on after its name.
     fn begin(&mut self, top: &Entry, path: &TreePath, from: &Position) -> Result<()> {
-        self.open
-            .push(Folder::new(top.id, path.names().to_vec(), String::new()));
+        self.open.push(Folder::new(top.id, path.names().to_vec(), String::new()));
         let Position::After(last) = from else {
             return Ok(());
         };
@@ -135,13 +109,9 @@ impl Walk<'_> {
             let mut names = folder.path.clone();
             names.push(name);
             if self.recursive && entry.node.is_folder() {
-                self.open
-                    .push(Folder::new(entry.id, names.clone(), String::new()));
+                self.open.push(Folder::new(entry.id, names.clone(), String::new()));
             }
-            return Ok(Some(Listed {
-                path: TreePath::from(names),
-                entry,
-            }));
+            return Ok(Some(Listed { path: TreePath::from(names), entry }));
         }
         Ok(None)
     }

@@ -98,21 +98,9 @@ impl Writer {
         let (jobs, flag) = (Arc::clone(&queue), Arc::clone(&broken));
         let thread = thread::Builder::new()
             .name("db-writer".to_owned())
-            .spawn(move || {
-                Loop {
-                    conn,
-                    jobs,
-                    broken: flag,
-                    committed,
-                }
-                .run()
-            })
+            .spawn(move || Loop { conn, jobs, broken: flag, committed }.run())
             .map_err(|error| Error::internal("writer.start", error))?;
-        Ok(Self {
-            queue,
-            broken,
-            thread: Some(thread),
-        })
+        Ok(Self { queue, broken, thread: Some(thread) })
     }
 
     /// Does `work` as one transaction and answers when it is durable.
@@ -125,23 +113,10 @@ impl Writer {
             return Err(read_only(op));
         }
         let (answer, result) = oneshot::channel();
-        self.queue
-            .push(
-                lane,
-                Box::new(Pending {
-                    work,
-                    outcome: None,
-                    answer,
-                }),
-            )
-            .map_err(|_| {
-                Error::unavailable("the server is busy; try again", Duration::from_millis(500))
-                    .op(op)
-            })?;
-        result
-            .await
-            .unwrap_or_else(|_| Err(unknown()))
-            .map_err(|error| error.op(op))
+        self.queue.push(lane, Box::new(Pending { work, outcome: None, answer })).map_err(|_| {
+            Error::unavailable("the server is busy; try again", Duration::from_millis(500)).op(op)
+        })?;
+        result.await.unwrap_or_else(|_| Err(unknown())).map_err(|error| error.op(op))
     }
 }
 
@@ -170,11 +145,7 @@ impl Loop {
             let outcome = self.group(lane, &mut group);
             let held = began.elapsed();
             self.jobs.spent(lane, held);
-            tracing::trace!(
-                jobs = group.len(),
-                writer_hold_ms = held.as_millis(),
-                "committed"
-            );
+            tracing::trace!(jobs = group.len(), writer_hold_ms = held.as_millis(), "committed");
             self.settle(group, outcome);
         }
         if let Err(error) = self.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -189,10 +160,7 @@ impl Loop {
         }
         self.statement("BEGIN IMMEDIATE")?;
         let rows_before = self.conn.total_changes();
-        let mut tx = Tx {
-            conn: &self.conn,
-            touched: Vec::new(),
-        };
+        let mut tx = Tx { conn: &self.conn, touched: Vec::new() };
         let mut next = 0;
         loop {
             while next < group.len() {
@@ -253,9 +221,7 @@ impl Loop {
                     self.broken.store(true, Ordering::Release);
                 }
                 tracing::warn!(error = %error, cause = error.chain(), "a commit failed");
-                group
-                    .into_iter()
-                    .for_each(|job| job.settle(Some(not_committed(&error))));
+                group.into_iter().for_each(|job| job.settle(Some(not_committed(&error))));
             }
         }
     }

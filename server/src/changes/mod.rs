@@ -1,0 +1,112 @@
+//! What is new in an account: the rules of cursors, and waiting for the next commit.
+
+mod cursor;
+mod watchers;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::db::{Db, Page, Start};
+use crate::error::Result;
+use crate::model::{AccountId, Caller, Modseq};
+
+pub use crate::db::{Change, ChangeItem, EntryKind, EntryOp};
+pub use cursor::Cursor;
+pub use watchers::Watchers;
+
+/// Rows looked at in one reading.
+const ROWS: usize = 500;
+
+/// The rules of changes.
+#[derive(Clone)]
+pub struct Changes {
+    db: Arc<dyn Db>,
+    watchers: Arc<Watchers>,
+}
+
+/// A way along an account's changes.
+pub struct Follow {
+    db: Arc<dyn Db>,
+    account: AccountId,
+    start: Start,
+    after: Modseq,
+    full: bool,
+    woken: watch::Receiver<()>,
+}
+
+impl Changes {
+    /// The rules over a store.
+    pub fn new(db: Arc<dyn Db>, watchers: Arc<Watchers>) -> Self {
+        Self { db, watchers }
+    }
+
+    /// Begins after a cursor; without one, with everything there is.
+    pub async fn since(&self, caller: &Caller, cursor: Option<&str>) -> Result<Follow> {
+        let account = caller.account;
+        // Before looking, so that no commit falls between.
+        let woken = self.watchers.subscribe(account);
+        let start = self.db.start(account).await?;
+        let known = cursor.and_then(Cursor::parse).and_then(|cursor| cursor.judge(account, &start));
+        Ok(Follow {
+            db: Arc::clone(&self.db),
+            account,
+            start,
+            after: known.unwrap_or_default(),
+            full: known.is_none(),
+            woken,
+        })
+    }
+
+    /// Begins with what comes from now on.
+    pub async fn from_now(&self, caller: &Caller) -> Result<Follow> {
+        let mut follow = self.since(caller, None).await?;
+        (follow.after, follow.full) = (follow.start.modseq, false);
+        Ok(follow)
+    }
+}
+
+impl Follow {
+    /// Whether this begins with everything there is rather than with a difference.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Where to go on from after what was given.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor_at(self.after)
+    }
+
+    /// Where to go on from after this number.
+    pub fn cursor_at(&self, modseq: Modseq) -> Cursor {
+        let Start { store, epoch, .. } = self.start;
+        Cursor { store, epoch, account: self.account, modseq }
+    }
+
+    /// The next changes that are there already; `None` when all have been given.
+    pub async fn next(&mut self) -> Result<Option<Vec<Change>>> {
+        if self.after >= self.start.modseq {
+            self.start = self.db.start(self.account).await?;
+            if self.after >= self.start.modseq {
+                return Ok(None);
+            }
+        }
+        let range = (self.after, self.start.modseq);
+        let Page { changes, through } =
+            self.db.changes(self.account, range, self.full, ROWS).await?;
+        self.after = through;
+        if self.after >= self.start.modseq {
+            // What comes from here on are differences.
+            self.full = false;
+        }
+        Ok(Some(changes))
+    }
+
+    /// Waits for a commit that touches the account.
+    pub async fn woken(&mut self) {
+        if self.woken.changed().await.is_err() {
+            // The server is stopping; whoever waits for that will end this.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Reading back: one record, or many in order. A chunk leaves here only if its header is the one for
+//! this place and its bytes have the name that was asked for; anything else is `Kind::DataLoss`, logged
+//! with the place. Read errors of the disk count as damage: the bytes cannot be had.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
+
+use super::Store;
+use super::record::{CHUNK_BYTES_MAX, Entry, HEAD_BYTES, Head, parse_head};
+use super::walk::{Step, Walk};
+use crate::chunks::Record;
+use crate::error::{Error, Kind, Result};
+use crate::model::{ChunkHash, ChunkPlace, PackId};
+
+/// Up to this length a chunk that is in the page cache is read where the caller is. Handing it to
+/// another thread costs more than the read and the hash together.
+const AT_ONCE_BYTES_MAX: u32 = 16 << 10;
+
+/// About as many bytes of records are read by one `scan`.
+const SCAN_BYTES_MAX: u64 = 32 << 20;
+
+/// A small chunk, if that takes no waiting for the disk. `None` also when it does not look right: `read`
+/// is the one to judge that.
+pub(super) fn read_at_once(store: &Store, hash: ChunkHash, place: ChunkPlace) -> Option<Bytes> {
+    if place.length > AT_ONCE_BYTES_MAX {
+        return None;
+    }
+    let file = store.table.reader(place.pack)?;
+    let mut record = vec![0; HEAD_BYTES + place.length as usize];
+    let pieces = &mut [IoSliceMut::new(&mut record)];
+    let read = preadv2(&*file, pieces, place.offset, ReadWriteFlags::NOWAIT).ok()?;
+    (read == record.len()).then_some(())?;
+    check(record, hash, place).ok()
+}
+
+/// A chunk, checked.
+pub(super) fn read(store: &Store, hash: ChunkHash, place: ChunkPlace) -> Result<Bytes> {
+    if !(1..=CHUNK_BYTES_MAX).contains(&place.length) {
+        return Err(damaged(place, &format!("{} bytes is no chunk's length", place.length)));
+    }
+    let Some(file) = file(store, place.pack)? else {
+        return Err(damaged(place, "its pack is missing"));
+    };
+    match read_record(file.as_fd(), place) {
+        Ok(record) => check(record, hash, place).map_err(|why| damaged(place, &why)),
+        Err(errno) => Err(damaged(place, "it cannot be read").source(io::Error::from(errno))),
+    }
+}
+
+/// See `Chunks::scan`.
+pub(super) fn scan(
+    store: &Store,
+    pack: PackId,
+    offset: u64,
+    limit: usize,
+) -> Result<(Vec<Record>, Option<u64>)> {
+    let missing = || Error::not_found(format_args!("pack {pack}"));
+    let end = store.table.pack(pack).ok_or_else(missing)?.bytes;
+    let file = file(store, pack)?.ok_or_else(missing)?;
+    let start = offset.max(HEAD_BYTES as u64);
+    let mut walk = Walk::new(file.as_fd(), pack, start, end);
+    let mut records = Vec::new();
+    while records.len() < limit.max(1) && walk.offset() - start < SCAN_BYTES_MAX {
+        match walk.step() {
+            Ok(Step::Chunk(record)) => records.push(record),
+            Ok(Step::Footer | Step::End) => return Ok((records, None)),
+            Ok(Step::Stuck(why)) => {
+                tracing::error!(%pack, offset = walk.offset(), %why, "the rest of the pack is unreadable");
+                records.push(Record::Unreadable { offset: walk.offset() });
+                return Ok((records, None));
+            }
+            Err(errno) => {
+                tracing::error!(%pack, offset = walk.offset(), %errno, "the pack cannot be read on");
+                records.push(Record::Unreadable { offset: walk.offset() });
+                return Ok((records, None));
+            }
+        }
+    }
+    Ok((records, (walk.offset() < end).then(|| walk.offset())))
+}
+
+/// A pack's descriptor, from those that are open if it is one of them.
+fn file(store: &Store, pack: PackId) -> Result<Option<Arc<OwnedFd>>> {
+    if let Some(file) = store.table.reader(pack) {
+        return Ok(Some(file));
+    }
+    match store.directory.reader(pack) {
+        Ok(file) => {
+            let file = Arc::new(file);
+            store.table.keep(pack, &file);
+            Ok(Some(file))
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+            let busy =
+                Error::unavailable("the server is out of descriptors", Duration::from_secs(1));
+            Err(busy.op("chunks.read").source(io::Error::from(errno)))
+        }
+        Err(errno) => Err(Error::internal("chunks.read", io::Error::from(errno))),
+    }
+}
+
+fn read_record(file: BorrowedFd<'_>, place: ChunkPlace) -> Result<Vec<u8>, Errno> {
+    let wanted = HEAD_BYTES + place.length as usize;
+    let mut record = Vec::with_capacity(wanted);
+    while record.len() < wanted {
+        let offset = place.offset + record.len() as u64;
+        match pread(file, spare_capacity(&mut record), offset) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    record.truncate(wanted);
+    Ok(record)
+}
+
+/// The chunk of this record, or what is wrong with it.
+fn check(record: Vec<u8>, hash: ChunkHash, place: ChunkPlace) -> Result<Bytes, String> {
+    let Some((head, bytes)) = record.split_first_chunk::<HEAD_BYTES>() else {
+        return Err("the pack is too short".to_owned());
+    };
+    let head: &Head = head;
+    match parse_head(head, place.pack, place.offset).map_err(|bad| bad.to_string())? {
+        Entry::Chunk { hash: named, length } if named == hash && length == place.length => {}
+        Entry::Chunk { .. } | Entry::Footer => return Err("another record is there".to_owned()),
+    }
+    if bytes.len() != place.length as usize {
+        return Err("the pack is too short".to_owned());
+    }
+    if ChunkHash::of(bytes) != hash {
+        return Err("its bytes do not match its name".to_owned());
+    }
+    Ok(Bytes::from(record).slice(HEAD_BYTES..))
+}
+
+fn damaged(place: ChunkPlace, why: &str) -> Error {
+    let ChunkPlace { pack, offset, .. } = place;
+    tracing::error!(%pack, offset, why, "a stored chunk is damaged");
+    let message = format!("a stored chunk is damaged (pack {pack}, offset {offset}): {why}");
+    Error::new(Kind::DataLoss, message).op("chunks.read")
+}

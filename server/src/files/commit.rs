@@ -1,0 +1,320 @@
+//! A commit while its parts come in. A small one is applied in one transaction at its end; when it grows
+//! past that, it is staged in jobs where nobody sees it, and published at its end. One that is given up
+//! leaves nothing that is visible.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use crate::content::{Complete, ManifestBuilder};
+use crate::db::{CommitOutcome, CommitPlan, Db, NewNode, Request, Staged, StagedEntry};
+use crate::error::{Error, Kind, Result};
+use crate::files::{Files, own};
+use crate::model::{
+    Caller, Content, Digest, Location, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
+};
+
+/// Entries of one transaction.
+const JOB_ENTRIES: usize = 500;
+/// Contents recorded in one transaction.
+const JOB_CONTENTS: usize = 64;
+/// Contents that entries can still name after a job of entries.
+const CONTENTS_KEPT: usize = 4_096;
+
+/// How a commit begins.
+#[derive(Clone, Debug)]
+pub struct CommitStart {
+    /// The folder that its paths start from.
+    pub base: Location,
+    /// The upload that brought its chunks.
+    pub upload: Option<UploadId>,
+    /// Refused when the base stands already.
+    pub if_absent: bool,
+    /// Sum of all sizes, where known.
+    pub size: Option<u64>,
+}
+
+/// What a file of a commit consists of.
+#[derive(Clone, Copy, Debug)]
+pub enum EntryContent {
+    /// At most one chunk, named by the digest.
+    Single {
+        /// Bytes.
+        size: u64,
+        /// BLAKE3 of them.
+        digest: Digest,
+    },
+    /// The content with this number among those of the commit.
+    Numbered(u32),
+}
+
+/// What an entry of a commit shall be.
+#[derive(Clone, Debug)]
+pub enum NewEntry {
+    /// A file.
+    File(EntryContent),
+    /// A folder.
+    Folder,
+    /// A symlink to this target.
+    Symlink(String),
+}
+
+/// A commit that is coming in.
+pub struct Commit {
+    files: Files,
+    plan: CommitPlan,
+    /// The content whose list is coming in now.
+    open: Option<(u32, ManifestBuilder)>,
+    complete: Vec<Complete>,
+    /// The contents sent last, which entries may name by their number.
+    contents: VecDeque<Content>,
+    /// How many came before those.
+    forgotten: usize,
+    waiting: Vec<Waiting>,
+    staged: Option<Staged>,
+    entries: u64,
+}
+
+struct Waiting {
+    path: TreePath,
+    node: NewEntry,
+    mode: Mode,
+    modified_ns: i64,
+    if_generation: Option<u64>,
+}
+
+impl Files {
+    /// Begins a commit.
+    pub async fn commit(&self, caller: &Caller, start: CommitStart) -> Result<Commit> {
+        self.contents.check_disk()?;
+        let commit = self.new_commit(caller, &start, false)?;
+        if let (Some(bytes), Some(quota)) = (start.size, self.quota(caller).await?)
+            && bytes > quota
+        {
+            let message = format!("{bytes} bytes cannot fit into a quota of {quota}");
+            return Err(Error::new(Kind::QuotaExceeded, message));
+        }
+        Ok(commit)
+    }
+
+    /// Begins a commit of contents that the caller's account holds already.
+    pub(super) fn held_commit(&self, caller: &Caller, start: CommitStart) -> Result<Commit> {
+        self.new_commit(caller, &start, true)
+    }
+
+    fn new_commit(&self, caller: &Caller, start: &CommitStart, held: bool) -> Result<Commit> {
+        let plan = CommitPlan {
+            account: own(caller, &start.base)?,
+            request: None,
+            upload: start.upload,
+            base: start.base.path.clone(),
+            if_absent: start.if_absent,
+            merge_entries_max: self.limits.commit_merge_entries_max,
+            held,
+            now: self.clock.now(),
+        };
+        Ok(Commit {
+            files: self.clone(),
+            plan,
+            open: None,
+            complete: Vec::new(),
+            contents: VecDeque::new(),
+            forgotten: 0,
+            waiting: Vec::new(),
+            staged: None,
+            entries: 0,
+        })
+    }
+
+    async fn quota(&self, caller: &Caller) -> Result<Option<u64>> {
+        Ok(self.db.account(&caller.name).await?.and_then(|account| account.quota))
+    }
+}
+
+impl Commit {
+    /// Adds a part of a content's list of chunks; `begin` is its size and digest, on the first part.
+    pub async fn content(
+        &mut self,
+        number: u32,
+        begin: Option<(u64, Digest)>,
+        pieces: &[Piece],
+        last: bool,
+    ) -> Result<()> {
+        if let Some((size, digest)) = begin {
+            let next = self.contents_so_far() + 1;
+            if self.open.is_some() || number as usize != next {
+                let problem = format!("{number}: contents count up from 1; {next} comes next");
+                return Err(Error::field("content.number", problem));
+            }
+            self.open = Some((number, ManifestBuilder::new(size, digest)));
+        }
+        let Some((_, builder)) = self.open.as_mut().filter(|(open, _)| *open == number) else {
+            let problem = format!("{number} was not begun, or has ended");
+            return Err(Error::field("content.number", problem));
+        };
+        let contents = &self.files.contents;
+        contents.add_pieces(self.plan.account, builder, pieces).await?;
+        if last && let Some((_, builder)) = self.open.take() {
+            self.complete.push(contents.end_pieces(self.plan.account, builder).await?);
+            if self.complete.len() >= JOB_CONTENTS {
+                self.record().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry, folders before what is in them.
+    pub async fn entry(
+        &mut self,
+        path: TreePath,
+        node: NewEntry,
+        (mode, modified_ns): (Mode, i64),
+        if_generation: Option<u64>,
+    ) -> Result<()> {
+        if let NewEntry::Symlink(target) = &node
+            && (target.is_empty() || target.len() > SYMLINK_BYTES_MAX || target.contains('\0'))
+        {
+            let problem = format!("a symlink's target has 1 to {SYMLINK_BYTES_MAX} bytes, no NUL");
+            return Err(Error::field("entries.symlink_target", problem));
+        }
+        self.entries += 1;
+        if self.entries > self.files.limits.commit_entries_max {
+            let message = format!(
+                "more than {} entries in one commit; make several",
+                self.files.limits.commit_entries_max
+            );
+            return Err(Error::new(Kind::LimitExceeded, message));
+        }
+        if self.waiting.len() >= JOB_ENTRIES {
+            self.stage().await?;
+        }
+        self.waiting.push(Waiting { path, node, mode, modified_ns, if_generation });
+        Ok(())
+    }
+
+    /// Adds an entry whose content is recorded.
+    pub(super) async fn put(&mut self, entry: StagedEntry) -> Result<()> {
+        let node = match entry.node {
+            NewNode::Folder => NewEntry::Folder,
+            NewNode::Symlink(target) => NewEntry::Symlink(target),
+            NewNode::File(content) => {
+                // Numbered like one that was sent; it needs no record.
+                self.complete.push(Complete::Recorded(content));
+                let number = self.contents_so_far();
+                NewEntry::File(EntryContent::Numbered(u32::try_from(number).unwrap_or(u32::MAX)))
+            }
+        };
+        self.entry(entry.path, node, (entry.mode, entry.modified_ns), entry.if_generation).await
+    }
+
+    /// Entries so far.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Makes all of it visible.
+    pub async fn publish(mut self, request: Option<Request>) -> Result<CommitOutcome> {
+        if self.open.is_some() {
+            return Err(Error::new(Kind::Truncated, "a content's list of chunks did not end"));
+        }
+        let outcome = self.try_publish(request).await;
+        self.abandon();
+        outcome
+    }
+
+    /// Drops what was staged and not published: all of it when the commit is given up, and what a
+    /// repeated request staged once more.
+    pub fn abandon(&self) {
+        if let Some(staged) = &self.staged {
+            let (db, id) = (Arc::clone(&self.files.db), staged.id);
+            // Behind everybody else's changes; what a crash leaves is swept later.
+            tokio::spawn(
+                async move { while matches!(db.abandon(id, JOB_ENTRIES).await, Ok(true)) {} },
+            );
+        }
+    }
+
+    async fn try_publish(&mut self, request: Option<Request>) -> Result<CommitOutcome> {
+        let plan = CommitPlan { request, now: self.files.clock.now(), ..self.plan.clone() };
+        if self.staged.is_none() {
+            let entries = self.resolved().await?;
+            return self.files.db.commit(plan, entries).await;
+        }
+        self.stage().await?;
+        match &self.staged {
+            Some(staged) => self.files.db.publish(staged, plan).await,
+            None => Err(Error::internal("commit", "nothing was staged")),
+        }
+    }
+
+    fn contents_so_far(&self) -> usize {
+        self.forgotten + self.contents.len() + self.complete.len()
+    }
+
+    /// Records the contents that have come in whole.
+    async fn record(&mut self) -> Result<()> {
+        let complete = mem::take(&mut self.complete);
+        let recorded = self.files.contents.record(self.plan.account, complete).await?;
+        self.contents.extend(recorded);
+        Ok(())
+    }
+
+    async fn stage(&mut self) -> Result<()> {
+        let entries = self.resolved().await?;
+        let db = &self.files.db;
+        let staged = match &self.staged {
+            Some(staged) => staged,
+            None => {
+                let staged = db.stage_open(self.plan.clone()).await?;
+                self.staged.insert(staged)
+            }
+        };
+        db.stage(staged, &self.plan, entries).await
+    }
+
+    /// Records the contents that came since the last job and gives its entries theirs.
+    async fn resolved(&mut self) -> Result<Vec<StagedEntry>> {
+        self.record().await?;
+        let waiting = mem::take(&mut self.waiting);
+        let entries = waiting
+            .into_iter()
+            .map(|entry| {
+                let node = match entry.node {
+                    NewEntry::Folder => NewNode::Folder,
+                    NewEntry::Symlink(target) => NewNode::Symlink(target),
+                    NewEntry::File(content) => NewNode::File(self.content_of(content)?),
+                };
+                let Waiting { path, mode, modified_ns, if_generation, .. } = entry;
+                Ok(StagedEntry { path, node, mode, modified_ns, if_generation })
+            })
+            .collect();
+        let surplus = self.contents.len().saturating_sub(CONTENTS_KEPT);
+        self.contents.drain(..surplus);
+        self.forgotten += surplus;
+        entries
+    }
+
+    fn content_of(&self, content: EntryContent) -> Result<Content> {
+        match content {
+            EntryContent::Single { size: 0, .. } => Ok(Content::empty()),
+            EntryContent::Single { size, digest } => Ok(Content { size, digest, manifest: None }),
+            EntryContent::Numbered(number) => {
+                let at = (number as usize).checked_sub(self.forgotten + 1);
+                let found = at.and_then(|at| self.contents.get(at));
+                found.copied().ok_or_else(|| {
+                    let problem = format!("{number}: not among the contents that came last");
+                    Error::field("entries.content", problem)
+                })
+            }
+        }
+    }
+}
+
+/// Drops commits that were staged and never published, begun before `before`.
+pub async fn sweep_abandoned(db: &dyn Db, before: i64) -> Result<usize> {
+    let abandoned = db.abandoned(before).await?;
+    for id in &abandoned {
+        while db.abandon(*id, JOB_ENTRIES).await? {}
+    }
+    Ok(abandoned.len())
+}

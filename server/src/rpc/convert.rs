@@ -1,0 +1,137 @@
+//! Between the protos' shapes and the model's values. Parsing happens here, once: what comes out is
+//! well-formed.
+
+use depot_proto::files::content_source::Source as ProtoSource;
+use depot_proto::files::{ContentSource, Entry as ProtoEntry, Kind as ProtoKind};
+use prost_types::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::files::{Request, Source};
+use crate::model::{
+    Digest, Entry, Location, MessageId, Mode, Node, Piece, RequestId, TreePath, VersionId,
+};
+
+const NANOS: i64 = 1_000_000_000;
+
+/// A time of the server.
+pub(super) fn time(milliseconds: i64) -> Timestamp {
+    time_ns(milliseconds.saturating_mul(1_000_000))
+}
+
+/// A time of a file.
+pub(super) fn time_ns(nanoseconds: i64) -> Timestamp {
+    let nanos = i32::try_from(nanoseconds.rem_euclid(NANOS)).unwrap_or(0);
+    Timestamp { seconds: nanoseconds.div_euclid(NANOS), nanos }
+}
+
+/// A file's time in nanoseconds; years 1677 to 2262 can be kept.
+pub(super) fn nanoseconds(field: &str, time: Timestamp) -> Result<i64> {
+    let whole = (0..NANOS).contains(&i64::from(time.nanos));
+    time.seconds
+        .checked_mul(NANOS)
+        .and_then(|seconds| seconds.checked_add(i64::from(time.nanos)))
+        .filter(|_| whole)
+        .ok_or_else(|| Error::field(field, "a time from 1678 to 2261, with 0 to 999,999,999 nanos"))
+}
+
+/// Permission bits, where there are some.
+pub(super) fn mode(field: &str, bits: Option<u32>) -> Result<Option<Mode>> {
+    bits.map(|bits| Mode::parse(bits, field)).transpose()
+}
+
+/// A digest.
+pub(super) fn digest(field: &str, bytes: &[u8]) -> Result<Digest> {
+    bytes
+        .try_into()
+        .map(Digest)
+        .map_err(|_| Error::field(field, format!("{} bytes; a BLAKE3 hash has 32", bytes.len())))
+}
+
+/// Chunks, 36 bytes each.
+pub(super) fn pieces(field: &str, bytes: &[u8]) -> Result<Vec<Piece>> {
+    Piece::decode_all(bytes)
+        .ok_or_else(|| Error::field(field, format!("{} bytes; each chunk takes 36", bytes.len())))
+}
+
+/// What makes a request happen once; none where its id is empty.
+pub(super) fn request(id: &str, digest: impl FnOnce() -> [u8; 32]) -> Result<Option<Request>> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Request { id: RequestId::parse(id)?, digest: digest() }))
+}
+
+/// The digest of everything a request asks for.
+pub(super) fn digest_of(call: &str, message: &impl prost::Message) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(call.as_bytes());
+    hasher.update(&message.encode_to_vec());
+    hasher.finalize().into()
+}
+
+/// What to read the bytes of.
+pub(super) fn source(source: Option<ContentSource>) -> Result<Source> {
+    match source.and_then(|source| source.source) {
+        Some(ProtoSource::Version(id)) => Ok(Source::Version(VersionId::parse(&id)?)),
+        Some(ProtoSource::Path(path)) => Ok(Source::Path(Location::parse(&path, "source.path")?)),
+        Some(ProtoSource::Attachment(file)) => {
+            Ok(Source::Attachment(MessageId::parse(&file.message_id)?, file.index))
+        }
+        None => Err(Error::field("source", "a version, a path or an attachment")),
+    }
+}
+
+/// An entry at its path.
+pub(super) fn entry(at: &Location, entry: Entry) -> ProtoEntry {
+    let etag = format!("{:x}", entry.modseq.0);
+    let mut proto = ProtoEntry {
+        path: at.to_string(),
+        id: entry.id.to_string(),
+        etag,
+        modified_at: Some(time_ns(entry.modified_ns)),
+        mode: entry.mode.bits(),
+        ..ProtoEntry::default()
+    };
+    match entry.node {
+        Node::File { content, version } => {
+            proto.set_kind(ProtoKind::File);
+            proto.version = version.to_string();
+            proto.generation = u64::try_from(entry.generation.0).unwrap_or(0);
+            proto.size = content.size;
+            proto.blake3 = content.digest.0.to_vec().into();
+        }
+        Node::Folder => proto.set_kind(ProtoKind::Folder),
+        Node::Symlink { target } => {
+            proto.set_kind(ProtoKind::Symlink);
+            proto.symlink_target = target;
+        }
+    }
+    proto
+}
+
+/// The same owner, another path.
+pub(super) fn beside(at: &Location, path: TreePath) -> Location {
+    Location { owner: at.owner.clone(), path }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+    use prost_types::Timestamp;
+
+    use super::{nanoseconds, time_ns};
+
+    proptest! {
+        #[test]
+        fn times_keep_their_nanoseconds(ns in any::<i64>()) {
+            prop_assert_eq!(nanoseconds("t", time_ns(ns)).ok(), Some(ns));
+        }
+    }
+
+    #[test]
+    fn times_that_cannot_be_kept_are_refused() {
+        for (seconds, nanos) in [(i64::MAX, 0), (0, -1), (0, 1_000_000_000), (i64::MIN, 0)] {
+            assert!(nanoseconds("t", Timestamp { seconds, nanos }).is_err());
+        }
+    }
+}

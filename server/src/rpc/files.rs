@@ -1,0 +1,226 @@
+//! FilesService: the words of trees. Streams of bytes are in `transfer`, commits in `commit`.
+
+use std::pin::Pin;
+
+use depot_proto::files::files_service_server::FilesService;
+use depot_proto::files::{
+    CommitRequest, CommitResponse, CopyRequest, CopyResponse, Entry as ProtoEntry, FillRequest,
+    FillResponse, ListRequest, ListResponse, MakeFolderRequest, MakeFolderResponse, MissingRequest,
+    MissingResponse, MoveRequest, MoveResponse, ReadChunksRequest, ReadChunksResponse,
+    ReadManifestRequest, ReadManifestResponse, ReadManyRequest, ReadManyResponse, ReadRequest,
+    ReadResponse, RemoveRequest, RemoveResponse, StatRequest, StatResponse, WriteRequest,
+    WriteResponse,
+};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::error::{Error, Result};
+use crate::files::Position;
+use crate::model::{Caller, ChunkHash, Location, UploadId};
+use crate::rpc::auth_layer::caller;
+use crate::rpc::convert::{beside, digest_of, entry, mode, request};
+use crate::rpc::status::status;
+use crate::rpc::{Rooms, commit, page_token, transfer};
+
+/// Answers FilesService.
+pub(super) struct FilesRpc(Rooms);
+
+/// A streamed answer.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl FilesRpc {
+    pub(super) fn new(rooms: Rooms) -> Self {
+        Self(rooms)
+    }
+
+    async fn list(&self, caller: &Caller, wanted: ListRequest) -> Result<ListResponse> {
+        let at = Location::parse(&wanted.path, "path")?;
+        let from = match page_token::decode(&wanted.page_token)? {
+            None => Position::Start,
+            Some(path) => Position::After(Location::parse(&path, "page_token")?.path),
+        };
+        let size = page_token::size(wanted.page_size, 1_000, 5_000);
+        let page = self.0.files.list(caller, &at, wanted.recursive, from, size).await?;
+        let last = page.entries.last().filter(|_| page.more).map(|last| last.path.to_string());
+        Ok(ListResponse {
+            entries: page
+                .entries
+                .into_iter()
+                .map(|listed| entry(&beside(&at, listed.path), listed.entry))
+                .collect(),
+            next_page_token: page_token::encode(last.as_deref()),
+            modseq: u64::try_from(page.modseq.0).unwrap_or(0),
+        })
+    }
+
+    async fn move_to(&self, caller: &Caller, wanted: MoveRequest) -> Result<ProtoEntry> {
+        let once = request(&wanted.request_id, || digest_of("Move", &wanted))?;
+        let source = Location::parse(&wanted.source, "source")?;
+        let target = Location::parse(&wanted.target, "target")?;
+        let moved = self.0.files.move_entry(caller, &source, &target, once).await?;
+        Ok(entry(&target, moved))
+    }
+
+    async fn copy_to(&self, caller: &Caller, wanted: CopyRequest) -> Result<ProtoEntry> {
+        let once = request(&wanted.request_id, || digest_of("Copy", &wanted))?;
+        let source = Location::parse(&wanted.source, "source")?;
+        let target = Location::parse(&wanted.target, "target")?;
+        let copy = self.0.files.copy(caller, &source, &target, wanted.recursive, once).await?;
+        Ok(entry(&target, copy))
+    }
+
+    async fn remove(&self, caller: &Caller, wanted: RemoveRequest) -> Result<()> {
+        let once = request(&wanted.request_id, || digest_of("Remove", &wanted))?;
+        let at = Location::parse(&wanted.path, "path")?;
+        let RemoveRequest { recursive, if_generation, .. } = wanted;
+        self.0.files.remove(caller, &at, recursive, if_generation, once).await
+    }
+
+    async fn make(&self, caller: &Caller, wanted: MakeFolderRequest) -> Result<ProtoEntry> {
+        let at = Location::parse(&wanted.path, "path")?;
+        let mode = mode("mode", wanted.mode)?;
+        let made = self.0.files.make_folder(caller, &at, wanted.parents, mode).await?;
+        Ok(entry(&at, made))
+    }
+
+    async fn missing(&self, caller: &Caller, wanted: MissingRequest) -> Result<MissingResponse> {
+        let upload = UploadId::parse(&wanted.upload_id)?;
+        let (hashes, rest) = wanted.hashes.as_chunks::<32>();
+        if !rest.is_empty() {
+            return Err(Error::field("hashes", "each hash has 32 bytes"));
+        }
+        let hashes = hashes.iter().map(|hash| ChunkHash(*hash)).collect();
+        let missing = self.0.files.missing(caller, upload, hashes).await?;
+        let mut bitmap = vec![0_u8; missing.len().div_ceil(8)];
+        for (at, _) in missing.iter().enumerate().filter(|(_, missing)| **missing) {
+            bitmap[at / 8] |= 1 << (at % 8);
+        }
+        Ok(MissingResponse { bitmap: bitmap.into() })
+    }
+}
+
+#[async_trait]
+impl FilesService for FilesRpc {
+    type ReadStream = Answers<ReadResponse>;
+    type ReadManifestStream = Answers<ReadManifestResponse>;
+    type ReadChunksStream = Answers<ReadChunksResponse>;
+    type ReadManyStream = Answers<ReadManyResponse>;
+
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
+        let caller = caller(&request)?;
+        let entry = transfer::write(&self.0.files, &caller, request.into_inner()).await?;
+        Ok(Response::new(WriteResponse { entry: Some(entry) }))
+    }
+
+    async fn read(
+        &self,
+        request: Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let caller = caller(&request)?;
+        let answers = transfer::read(&self.0.files, &caller, request.into_inner()).await;
+        answers.map(Response::new).map_err(status)
+    }
+
+    async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatResponse>, Status> {
+        let caller = caller(&request)?;
+        let at = Location::parse(&request.into_inner().path, "path").map_err(status)?;
+        let found = self.0.files.stat(&caller, &at).await.map_err(status)?;
+        Ok(Response::new(StatResponse { entry: Some(entry(&at, found)) }))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let caller = caller(&request)?;
+        self.list(&caller, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn make_folder(
+        &self,
+        request: Request<MakeFolderRequest>,
+    ) -> Result<Response<MakeFolderResponse>, Status> {
+        let caller = caller(&request)?;
+        let made = self.make(&caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(MakeFolderResponse { entry: Some(made) }))
+    }
+
+    async fn r#move(
+        &self,
+        request: Request<MoveRequest>,
+    ) -> Result<Response<MoveResponse>, Status> {
+        let caller = caller(&request)?;
+        let moved = self.move_to(&caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(MoveResponse { entry: Some(moved) }))
+    }
+
+    async fn copy(&self, request: Request<CopyRequest>) -> Result<Response<CopyResponse>, Status> {
+        let caller = caller(&request)?;
+        let copy = self.copy_to(&caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(CopyResponse { entry: Some(copy) }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<RemoveRequest>,
+    ) -> Result<Response<RemoveResponse>, Status> {
+        let caller = caller(&request)?;
+        self.remove(&caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(RemoveResponse {}))
+    }
+
+    async fn missing(
+        &self,
+        request: Request<MissingRequest>,
+    ) -> Result<Response<MissingResponse>, Status> {
+        let caller = caller(&request)?;
+        self.missing(&caller, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn fill(
+        &self,
+        request: Request<Streaming<FillRequest>>,
+    ) -> Result<Response<FillResponse>, Status> {
+        let caller = caller(&request)?;
+        let kept = transfer::fill(&self.0.files, &caller, request.into_inner()).await;
+        kept.map(Response::new)
+    }
+
+    async fn commit(
+        &self,
+        request: Request<Streaming<CommitRequest>>,
+    ) -> Result<Response<CommitResponse>, Status> {
+        let caller = caller(&request)?;
+        let done = commit::commit(&self.0.files, &caller, request.into_inner()).await;
+        done.map(Response::new)
+    }
+
+    async fn read_manifest(
+        &self,
+        request: Request<ReadManifestRequest>,
+    ) -> Result<Response<Self::ReadManifestStream>, Status> {
+        let caller = caller(&request)?;
+        let answers = transfer::read_manifest(&self.0.files, &caller, request.into_inner()).await;
+        answers.map(Response::new).map_err(status)
+    }
+
+    async fn read_chunks(
+        &self,
+        request: Request<ReadChunksRequest>,
+    ) -> Result<Response<Self::ReadChunksStream>, Status> {
+        let caller = caller(&request)?;
+        let max = self.0.limits.read_ranges_max as usize;
+        let answers = transfer::read_chunks(&self.0.files, &caller, request.into_inner(), max);
+        answers.await.map(Response::new).map_err(status)
+    }
+
+    async fn read_many(
+        &self,
+        request: Request<ReadManyRequest>,
+    ) -> Result<Response<Self::ReadManyStream>, Status> {
+        let caller = caller(&request)?;
+        let max = self.0.limits.read_many_ids_max as usize;
+        let answers = transfer::read_many(&self.0.files, &caller, request.into_inner(), max);
+        answers.await.map(Response::new).map_err(status)
+    }
+}
