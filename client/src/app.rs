@@ -89,9 +89,7 @@ impl App {
 
     /// The server that is meant: named on the command line, in the environment, or the last one.
     pub(crate) fn address(&self, named: Option<&str>, remembered: &Remembered) -> Result<Address> {
-        let given = named
-            .or(self.environment.server.as_deref())
-            .or(remembered.server.as_deref());
+        let given = named.or(self.environment.server.as_deref()).or(remembered.server.as_deref());
         match given {
             Some(text) => Address::parse(text),
             None => Err(not_logged_in("HOST:PORT", "NAME")),
@@ -112,12 +110,7 @@ impl App {
     pub(crate) fn asked(&self, known: Option<&Remembered>) -> Result<Asked> {
         Ok(Asked {
             ca: self.environment.ca.clone(),
-            pin: self
-                .environment
-                .pin
-                .as_deref()
-                .map(str::parse)
-                .transpose()?,
+            pin: self.environment.pin.as_deref().map(str::parse).transpose()?,
             remembered: known.and_then(|known| known.ca.clone()),
         })
     }
@@ -141,10 +134,7 @@ impl App {
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.map_err(|error| Error::io("read the answer", &error))?;
-        Ok(matches!(
-            answer.trim().to_ascii_lowercase().as_str(),
-            "y" | "yes"
-        ))
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Does it until it works, as long as that may still be.
@@ -185,9 +175,7 @@ impl App {
 
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

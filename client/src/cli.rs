@@ -109,6 +109,9 @@ macro_rules! verbs {
 
 const NOTHING: &str = "nothing is left half done";
 
+const KEPT: &str = "what was sent is kept; run the same command again to go on";
+const GOT: &str = "what has arrived is kept; run the same command again to go on";
+
 verbs! {
     /// Log in to a server, and remember it
     Login => login, NOTHING;
@@ -116,10 +119,26 @@ verbs! {
     Logout => logout, NOTHING;
     /// Show who is logged in
     Whoami => whoami, NOTHING;
+    /// Change your password
+    Passwd => passwd, "log in to see which password holds";
     /// Make the first administrator of a new server, and log in
     Setup => setup, NOTHING;
-    /// Change your password
-    Passwd => passwd, "if the server had answered, the new password holds";
     /// Put files and folders on the server
-    Put => put, "what was sent is kept; run the same command again to go on";
+    Put => put, KEPT;
+    /// Get files and folders from the server
+    Get => get, GOT;
+    /// List a folder
+    Ls => ls, NOTHING;
+    /// Show all that is known about an entry
+    Stat => stat, NOTHING;
+    /// Print files
+    Cat => cat, NOTHING;
+    /// Make folders
+    Mkdir => mkdir, NOTHING;
+    /// Move or rename
+    Mv => mv, NOTHING;
+    /// Copy on the server
+    Cp => cp, NOTHING;
+    /// Remove
+    Rm => rm, NOTHING;
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fmt, io};
 
+use rustix::io::Errno;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -101,6 +102,13 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (Exit::Exhausted, "LOCAL_DISK_FULL")
             }
+            io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::ResourceBusy => (Exit::Conflict, "LOCAL_IN_THE_WAY"),
+            // A symlink where none is followed.
+            _ if Errno::from_io_error(source) == Some(Errno::LOOP) => {
+                (Exit::Conflict, "LOCAL_IN_THE_WAY")
+            }
             _ => (Exit::Other, "LOCAL_IO"),
         };
         Self::new(exit, reason, format!("cannot {what}: {}", io_text(source)))
@@ -141,11 +149,7 @@ impl Error {
 
     /// Ctrl-C, or SIGTERM.
     pub(crate) fn interrupted(hint: &str) -> Self {
-        Self::new(
-            Exit::Interrupted,
-            "INTERRUPTED",
-            format!("interrupted; {hint}"),
-        )
+        Self::new(Exit::Interrupted, "INTERRUPTED", format!("interrupted; {hint}"))
     }
 
     /// Some of what was asked for was done; the rest has been named.
@@ -256,13 +260,10 @@ fn full_message(status: &Status, details: &ErrorDetails) -> String {
         let violations = bad.field_violations.iter();
         violations.map(|field| (field.field.as_str(), field.description.as_str()))
     });
-    let preconditions = details
-        .precondition_failure()
-        .into_iter()
-        .flat_map(|failure| {
-            let violations = failure.violations.iter();
-            violations.map(|one| (one.subject.as_str(), one.description.as_str()))
-        });
+    let preconditions = details.precondition_failure().into_iter().flat_map(|failure| {
+        let violations = failure.violations.iter();
+        violations.map(|one| (one.subject.as_str(), one.description.as_str()))
+    });
     let quotas = details.quota_failure().into_iter().flat_map(|failure| {
         let violations = failure.violations.iter();
         violations.map(|one| (one.subject.as_str(), one.description.as_str()))
@@ -341,11 +342,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} ({:?}): {}",
-            self.0.reason, self.0.exit, self.0.message
-        )
+        write!(f, "{} ({:?}): {}", self.0.reason, self.0.exit, self.0.message)
     }
 }
 

@@ -48,20 +48,19 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let app = match App::new(&cli.globals) {
         Ok(app) => app,
         Err(error) => {
-            Output::new(Style {
-                json: cli.globals.json,
-                ..Style::default()
-            })
-            .error(&error);
+            Output::new(Style { json: cli.globals.json, ..Style::default() }).error(&error);
             return error.exit() as u8;
         }
     };
-    let done = until_interrupted(cli.command, &app).await;
+    // It lives as long as the process, and its tasks may outlive this function.
+    let app: &'static App = Box::leak(Box::new(app));
+    let done = until_interrupted(cli.command, app).await;
     match done.and_then(|()| app.output.flush()) {
         Ok(()) => 0,
         Err(error) => {
-            // What was printed before the error is worth having.
-            let _ = app.output.flush();
+            if error.exit() != Exit::Interrupted {
+                app.output.flush_if_free();
+            }
             app.output.error(&error);
             error.exit() as u8
         }
@@ -73,13 +72,17 @@ pub fn command_line() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 
-async fn until_interrupted(command: Command, app: &App) -> Result<()> {
+/// The command runs as a task of its own, so that Ctrl-C is heard even while it waits for a pipe.
+async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
     let hint = command.after_interrupt();
     let failed = |error: std::io::Error| Error::io("wait for signals", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let running = tokio::spawn(command.run(app));
     tokio::select! {
-        done = command.run(app) => done,
+        done = running => done.unwrap_or_else(|error| {
+            Err(Error::io("go on", &std::io::Error::other(error)))
+        }),
         _ = interrupt.recv() => Err(Error::interrupted(hint)),
         _ = terminate.recv() => Err(Error::interrupted(hint)),
     }
@@ -91,11 +94,7 @@ fn not_understood(error: &clap::Error, arguments: &[OsString]) -> u8 {
         let text = error.render().to_string();
         let first = text.lines().next().unwrap_or_default();
         let message = first.strip_prefix("error: ").unwrap_or(first);
-        Output::new(Style {
-            json: true,
-            ..Style::default()
-        })
-        .error(&Error::usage(message));
+        Output::new(Style { json: true, ..Style::default() }).error(&Error::usage(message));
         return Exit::Usage as u8;
     }
     // clap writes help to stdout and problems to stderr, in colors where there is a terminal.

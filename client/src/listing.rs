@@ -18,17 +18,9 @@ const TRIES: usize = 3;
 /// One entry.
 pub(crate) async fn stat(session: &Session, path: &RemotePath) -> Result<Entry> {
     let answer = session.call(Repeat::Always, || async {
-        session
-            .files()
-            .stat(StatRequest {
-                path: path.to_string(),
-            })
-            .await
+        session.files().stat(StatRequest { path: path.to_string() }).await
     });
-    let entry = answer
-        .await
-        .map_err(|error| error.at(path.to_string()))?
-        .entry;
+    let entry = answer.await.map_err(|error| error.at(path.to_string()))?.entry;
     entry.ok_or_else(|| Error::bad_answer("the server sent no entry"))
 }
 
@@ -83,9 +75,7 @@ pub(crate) async fn tree(session: &Session, path: &RemotePath) -> Result<Vec<Ent
             entries.extend(page.entries);
             match entries.len() <= ENTRIES_MAX {
                 true => Ok(()),
-                false => Err(Error::bad_answer(
-                    "the tree has more than ten million entries",
-                )),
+                false => Err(Error::bad_answer("the tree has more than ten million entries")),
             }
         })
         .await?;

@@ -43,10 +43,7 @@ impl PasswordArgs {
     #[must_use]
     pub(crate) fn or_environment(self, app: &App) -> Self {
         match (&self.password_file, self.password_stdin) {
-            (None, false) => Self {
-                password_file: app.environment.password_file.clone(),
-                ..self
-            },
+            (None, false) => Self { password_file: app.environment.password_file.clone(), ..self },
             _ => self,
         }
     }
@@ -91,9 +88,7 @@ pub(crate) fn ask_twice(app: &App, prompt: &str) -> Result<SecretString> {
     let second = ask(app, &format!("{prompt}, once more"))?;
     match first.expose_secret() == second.expose_secret() {
         true => Ok(first),
-        false => Err(Error::usage(
-            "the two passwords differ; nothing was changed",
-        )),
+        false => Err(Error::usage("the two passwords differ; nothing was changed")),
     }
 }
 

@@ -26,10 +26,7 @@ impl RemotePath {
                 "`{text}` is no path on the server: it begins with `/`, or with an account and `:/`"
             )));
         }
-        let mut path = Self {
-            owner,
-            names: Vec::new(),
-        };
+        let mut path = Self { owner, names: Vec::new() };
         for name in rest.split('/') {
             match name {
                 "" | "." => {}
@@ -59,14 +56,8 @@ impl RemotePath {
 
     /// The folder that it is in; the root is in itself.
     pub(crate) fn parent(&self) -> Self {
-        let names = self
-            .names
-            .split_last()
-            .map_or(&[][..], |(_, before)| before);
-        Self {
-            owner: self.owner.clone(),
-            names: names.to_vec(),
-        }
+        let names = self.names.split_last().map_or(&[][..], |(_, before)| before);
+        Self { owner: self.owner.clone(), names: names.to_vec() }
     }
 
     /// The entry of this name in it.
@@ -89,11 +80,6 @@ impl RemotePath {
     /// Bytes of the path without the account.
     pub(crate) fn bytes(&self) -> usize {
         self.names.iter().map(|name| name.len() + 1).sum()
-    }
-
-    /// Whether `other` is this, or below it.
-    pub(crate) fn contains(&self, other: &Self) -> bool {
-        self.owner == other.owner && other.names.starts_with(&self.names)
     }
 
     fn check(&self) -> Result<()> {
@@ -166,12 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_contains_itself_and_what_is_below() {
+    fn the_root_is_in_itself() {
         let path = |text| RemotePath::parse(text).unwrap();
-        assert!(path("/a").contains(&path("/a/b")));
-        assert!(path("/a").contains(&path("/a")));
-        assert!(!path("/a").contains(&path("/ab")));
-        assert!(!path("/a").contains(&path("ann:/a/b")));
         assert_eq!(path("/a/b").parent(), path("/a"));
         assert_eq!(path("/").parent(), path("/"));
     }

@@ -77,18 +77,11 @@ pub(crate) fn same_names(place: &Place) -> Vec<(usize, usize)> {
 }
 
 fn in_the_way(target: &str, problem: &str) -> Error {
-    Error::new(
-        Exit::Conflict,
-        "TARGET_IS_FILE",
-        format!("{target} {problem}"),
-    )
-    .at(target)
+    Error::new(Exit::Conflict, "TARGET_IS_FILE", format!("{target} {problem}")).at(target)
 }
 
 fn nameless(typed: &str) -> Error {
-    Error::usage(format!(
-        "`{typed}` has no name to keep; give the target a name of its own"
-    ))
+    Error::usage(format!("`{typed}` has no name to keep; give the target a name of its own"))
 }
 
 #[cfg(test)]
@@ -97,18 +90,11 @@ mod tests {
     use crate::error::Exit;
 
     fn file(name: &str) -> Source<'_> {
-        Source {
-            typed: name,
-            name: Some(name.to_owned()),
-            is_folder: false,
-        }
+        Source { typed: name, name: Some(name.to_owned()), is_folder: false }
     }
 
     fn folder(name: &str) -> Source<'_> {
-        Source {
-            is_folder: true,
-            ..file(name)
-        }
+        Source { is_folder: true, ..file(name) }
     }
 
     fn into(names: &[&str]) -> Place {
@@ -129,40 +115,22 @@ mod tests {
     fn the_target_is_the_new_name() {
         let nothing = Standing::Nothing;
         assert_eq!(place("/x", &[file("a")], nothing).unwrap(), Place::Exactly);
-        assert_eq!(
-            place("/x", &[file("a")], Standing::File).unwrap(),
-            Place::Exactly
-        );
-        assert_eq!(
-            place("/x", &[folder("a")], nothing).unwrap(),
-            Place::Exactly
-        );
-        assert_eq!(
-            place("/x", &[folder("a")], Standing::Folder).unwrap(),
-            Place::Exactly
-        );
+        assert_eq!(place("/x", &[file("a")], Standing::File).unwrap(), Place::Exactly);
+        assert_eq!(place("/x", &[folder("a")], nothing).unwrap(), Place::Exactly);
+        assert_eq!(place("/x", &[folder("a")], Standing::Folder).unwrap(), Place::Exactly);
     }
 
     #[test]
     fn one_file_onto_a_folder_goes_into_it() {
-        assert_eq!(
-            place("/x", &[file("a")], Standing::Folder).unwrap(),
-            into(&["a"])
-        );
+        assert_eq!(place("/x", &[file("a")], Standing::Folder).unwrap(), into(&["a"]));
     }
 
     #[test]
     fn a_slash_or_several_sources_mean_into() {
         let nothing = Standing::Nothing;
         assert_eq!(place("/x/", &[file("a")], nothing).unwrap(), into(&["a"]));
-        assert_eq!(
-            place("/x/", &[folder("a")], Standing::Folder).unwrap(),
-            into(&["a"])
-        );
-        assert_eq!(
-            place("/x", &[file("a"), folder("b")], nothing).unwrap(),
-            into(&["a", "b"])
-        );
+        assert_eq!(place("/x/", &[folder("a")], Standing::Folder).unwrap(), into(&["a"]));
+        assert_eq!(place("/x", &[file("a"), folder("b")], nothing).unwrap(), into(&["a", "b"]));
     }
 
     #[test]
@@ -179,31 +147,11 @@ mod tests {
 
     #[test]
     fn what_has_no_name_needs_a_target_that_gives_one() {
-        let stdin = || Source {
-            typed: "-",
-            name: None,
-            is_folder: false,
-        };
-        assert_eq!(
-            place("/x", &[stdin()], Standing::Nothing).unwrap(),
-            Place::Exactly
-        );
-        assert_eq!(
-            place("/x/", &[stdin()], Standing::Nothing)
-                .unwrap_err()
-                .exit(),
-            Exit::Usage
-        );
-        assert_eq!(
-            place("/x", &[stdin()], Standing::Folder)
-                .unwrap_err()
-                .exit(),
-            Exit::Usage
-        );
-        assert_eq!(
-            place("/x", &[], Standing::Nothing).unwrap_err().exit(),
-            Exit::Usage
-        );
+        let stdin = || Source { typed: "-", name: None, is_folder: false };
+        assert_eq!(place("/x", &[stdin()], Standing::Nothing).unwrap(), Place::Exactly);
+        assert_eq!(place("/x/", &[stdin()], Standing::Nothing).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(place("/x", &[stdin()], Standing::Folder).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(place("/x", &[], Standing::Nothing).unwrap_err().exit(), Exit::Usage);
     }
 
     #[test]

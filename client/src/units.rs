@@ -24,9 +24,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// `4096`, `64K`, `25M`, `1.5G`, `2T`; also with `iB` or `B` behind.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let problem = || format!("`{text}` is no size; write 4096, 64K, 25M, 10G or 2T");
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
         "" => 0,
@@ -47,9 +45,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
     let parts: u128 = fraction.parse().map_err(|_| problem())?;
     let below = (parts << shift) / 10_u128.pow(fraction.len() as u32);
-    bytes
-        .checked_add(u64::try_from(below).map_err(|_| problem())?)
-        .ok_or_else(problem)
+    bytes.checked_add(u64::try_from(below).map_err(|_| problem())?).ok_or_else(problem)
 }
 
 /// `3 B`, `1.5 KiB`, `12 MiB`: at most three digits that matter.
@@ -97,16 +93,9 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in [
-            "",
-            "s",
-            "-1s",
-            "1w",
-            "1.5s",
-            "10 s",
-            "99999999999999999999s",
-            "999999999999999999d",
-        ] {
+        for wrong in
+            ["", "s", "-1s", "1w", "1.5s", "10 s", "99999999999999999999s", "999999999999999999d"]
+        {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -119,17 +108,7 @@ mod tests {
         assert_eq!(size("25M"), Ok(26_214_400));
         assert_eq!(size("1.5G"), Ok(1_610_612_736));
         assert_eq!(size("2TiB"), Ok(2_199_023_255_552));
-        for wrong in [
-            "",
-            "K",
-            "-1",
-            "1.5",
-            "1X",
-            "16777216T",
-            "1..5M",
-            "1.5.5M",
-            "ä",
-        ] {
+        for wrong in ["", "K", "-1", "1.5", "1X", "16777216T", "1..5M", "1.5.5M", "ä"] {
             assert!(size(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -144,20 +123,11 @@ mod tests {
 
     #[test]
     fn times_are_in_utc() {
-        let time = prost_types::Timestamp {
-            seconds: 1_700_000_000,
-            nanos: 5_000_000,
-        };
-        assert_eq!(
-            rfc3339(Some(&time)).as_deref(),
-            Some("2023-11-14T22:13:20.005Z")
-        );
+        let time = prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5_000_000 };
+        assert_eq!(rfc3339(Some(&time)).as_deref(), Some("2023-11-14T22:13:20.005Z"));
         assert_eq!(show_time(Some(&time)), "2023-11-14T22:13:20Z");
         assert_eq!(rfc3339(None), None);
-        let endless = prost_types::Timestamp {
-            seconds: i64::MAX,
-            nanos: 0,
-        };
+        let endless = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
         assert_eq!(rfc3339(Some(&endless)), None);
     }
 }

@@ -51,10 +51,7 @@ pub(crate) struct Met {
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let met = meet(&arguments.server, app).await?;
     let prompt = format!("Password of {} at {}", met.account, met.address);
-    let password = arguments
-        .password
-        .or_environment(app)
-        .current(app, &prompt)?;
+    let password = arguments.password.or_environment(app).current(app, &prompt)?;
     let session = app.guest(&met.address, &met.trusted)?;
     let answer = session.call(Repeat::Unsent, || async {
         let request = LoginRequest {
@@ -70,40 +67,22 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
 /// Finds out which server and account are meant, and whether the server is who it should be.
 pub(crate) async fn meet(arguments: &ServerArgs, app: &App) -> Result<Met> {
     let remembered = app.state.load()?;
-    let named = arguments
-        .server
-        .as_deref()
-        .or(app.environment.server.as_deref());
+    let named = arguments.server.as_deref().or(app.environment.server.as_deref());
     if named.is_none() && remembered.server.is_none() {
         return Err(Error::usage("which server? give --server HOST:PORT"));
     }
     let address = app.address(arguments.server.as_deref(), &remembered)?;
     let known = app.known(&address, &remembered);
-    let account = arguments
-        .account
-        .clone()
-        .or_else(|| app.environment.account.clone());
+    let account = arguments.account.clone().or_else(|| app.environment.account.clone());
     let account = account.or_else(|| known.and_then(|known| known.account.clone()));
     let account = account.ok_or_else(|| Error::usage("which account? give --account NAME"))?;
     let mut asked = app.asked(known)?;
     if arguments.ca.is_some() || arguments.pin.is_some() {
-        let pin = arguments
-            .pin
-            .as_deref()
-            .map(str::parse::<Pin>)
-            .transpose()?;
-        asked = Asked {
-            ca: arguments.ca.clone(),
-            pin,
-            ..asked
-        };
+        let pin = arguments.pin.as_deref().map(str::parse::<Pin>).transpose()?;
+        asked = Asked { ca: arguments.ca.clone(), pin, ..asked };
     }
     let trusted = Trusted::establish(app, &address, asked).await?;
-    Ok(Met {
-        address,
-        account,
-        trusted,
-    })
+    Ok(Met { address, account, trusted })
 }
 
 /// Keeps what a login handed out.
@@ -124,10 +103,7 @@ pub(crate) async fn remember(app: &App, met: &Met, credentials: Option<Credentia
             session_id: &credentials.session_id,
         });
     }
-    app.output.note(&format!(
-        "logged in to {} as {}",
-        met.address, credentials.account
-    ));
+    app.output.note(&format!("logged in to {} as {}", met.address, credentials.account));
     Ok(())
 }
 

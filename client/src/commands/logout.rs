@@ -16,9 +16,7 @@ pub(crate) struct Arguments {}
 pub(crate) async fn run(_: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     let ended = session
-        .call(Repeat::Always, || async {
-            session.auth().logout(LogoutRequest {}).await
-        })
+        .call(Repeat::Always, || async { session.auth().logout(LogoutRequest {}).await })
         .await;
     match ended {
         // It had ended already, which is what was asked for.
@@ -33,7 +31,6 @@ pub(crate) async fn run(_: Arguments, app: &App) -> Result<()> {
         remembered.tokens = None;
         app.state.save(&lock, &remembered)?;
     }
-    app.output
-        .note(&format!("logged out of {}", session.address()));
+    app.output.note(&format!("logged out of {}", session.address()));
     Ok(())
 }

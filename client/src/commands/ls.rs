@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn modes_are_shown_as_people_know_them() {
-        let shown = |kind: Kind, mode| show_mode(&Entry { kind: kind.into(), mode, ..Entry::default() });
+        let shown =
+            |kind: Kind, mode| show_mode(&Entry { kind: kind.into(), mode, ..Entry::default() });
         assert_eq!(shown(Kind::File, 0o644), "-rw-r--r--");
         assert_eq!(shown(Kind::Folder, 0o1777), "drwxrwxrwt");
         assert_eq!(shown(Kind::Folder, 0o2750), "drwxr-s---");

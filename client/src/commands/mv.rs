@@ -69,7 +69,8 @@ pub(super) async fn steps(
         let entry = listing::stat(session, source).await?;
         let is_folder = entry.kind() == Kind::Folder;
         if is_folder && !takes_folders {
-            let message = format!("{source} is a folder; give -r to copy it with all that is in it");
+            let message =
+                format!("{source} is a folder; give -r to copy it with all that is in it");
             return Err(Error::usage(message).at(source.to_string()));
         }
         things.push((source.to_string(), source.name().map(str::to_owned), is_folder));

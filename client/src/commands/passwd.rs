@@ -25,10 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     let from_stdin = arguments.current.password_stdin;
-    let old = arguments
-        .current
-        .or_environment(app)
-        .current(app, "Password until now")?;
+    let old = arguments.current.or_environment(app).current(app, "Password until now")?;
     let new = match &arguments.new_password_file {
         Some(path) => password::from_file(path)?,
         None if from_stdin => password::from_stdin()?,
@@ -42,8 +39,6 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         session.auth().change_password(request).await
     });
     let revoked = answer.await?.revoked;
-    app.output.note(&format!(
-        "the password is changed; {revoked} other logins have ended"
-    ));
+    app.output.note(&format!("the password is changed; {revoked} other logins have ended"));
     Ok(())
 }

@@ -74,8 +74,7 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let remote = RemotePath::parse(&target)?;
     let (locals, mut left_out) = look(sources, arguments.recursive)?;
     if app.output.is_verbose() {
-        app.output
-            .detail(&format!("putting {} sources to {remote}", locals.len()));
+        app.output.detail(&format!("putting {} sources to {remote}", locals.len()));
     }
     let session = app.session().await?;
     let info = session.server_info().await?;
@@ -84,19 +83,9 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let walked = walk(&aim, locals).await?;
     refuse(app, &walked, arguments.skip_twins)?;
     left_out.extend(walked.unreadable.iter().cloned());
-    left_out.extend(
-        walked
-            .twins
-            .iter()
-            .map(|twin| Error::partial(twin.message()).at(twin_path(twin))),
-    );
-    let put = Put {
-        app,
-        session: &session,
-        info: &info,
-        aim: &aim,
-        arguments: &arguments,
-    };
+    left_out
+        .extend(walked.twins.iter().map(|twin| Error::partial(twin.message()).at(twin_path(twin))));
+    let put = Put { app, session: &session, info: &info, aim: &aim, arguments: &arguments };
     let (prepared, response) = put.everything(walked, &mut left_out).await?;
     put.report(&prepared, response).await?;
     finish(app, &left_out)
@@ -110,11 +99,7 @@ fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>
         let path = PathBuf::from(source);
         let typed = path.to_string_lossy().into_owned();
         if typed == "-" {
-            locals.push(Local {
-                typed,
-                path,
-                is_folder: false,
-            });
+            locals.push(Local { typed, path, is_folder: false });
             continue;
         }
         match fs::metadata(&path) {
@@ -123,11 +108,7 @@ fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>
                     format!("{typed} is a folder; give -r to put it with all that is in it");
                 return Err(Error::usage(message).at(typed));
             }
-            Ok(metadata) => locals.push(Local {
-                typed,
-                path,
-                is_folder: metadata.is_dir(),
-            }),
+            Ok(metadata) => locals.push(Local { typed, path, is_folder: metadata.is_dir() }),
             Err(error) if sources.len() > 1 => {
                 let told = Error::file("read", &path, &error);
                 let message = format!("{}; it is left out", told.message());
@@ -137,11 +118,7 @@ fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>
         }
     }
     match locals.is_empty() {
-        true => Err(Error::new(
-            Exit::NotFound,
-            "LOCAL_NOT_FOUND",
-            "none of the sources is there",
-        )),
+        true => Err(Error::new(Exit::NotFound, "LOCAL_NOT_FOUND", "none of the sources is there")),
         false => Ok((locals, absent)),
     }
 }
@@ -163,32 +140,20 @@ async fn aim(
     };
     let is_folder = matches!(locals, [only] if only.is_folder);
     match target::place(target, &sources, standing)? {
-        Place::Exactly if is_folder => Ok(Aim {
-            base: remote.clone(),
-            names: vec![String::new()],
-        }),
+        Place::Exactly if is_folder => Ok(Aim { base: remote.clone(), names: vec![String::new()] }),
         Place::Exactly => {
-            let name = remote
-                .name()
-                .ok_or_else(|| Error::usage("the target has no name"))?;
-            Ok(Aim {
-                base: remote.parent(),
-                names: vec![name.to_owned()],
-            })
+            let name = remote.name().ok_or_else(|| Error::usage("the target has no name"))?;
+            Ok(Aim { base: remote.parent(), names: vec![name.to_owned()] })
         }
         // One folder is a tree of its own wherever it goes, so that --if-absent is about it.
-        Place::Into(names) if is_folder => Ok(Aim {
-            base: remote.join(&names[0])?,
-            names: vec![String::new()],
-        }),
+        Place::Into(names) if is_folder => {
+            Ok(Aim { base: remote.join(&names[0])?, names: vec![String::new()] })
+        }
         Place::Into(names) => {
             for name in &names {
                 remote.join(name)?;
             }
-            Ok(Aim {
-                base: remote.clone(),
-                names,
-            })
+            Ok(Aim { base: remote.clone(), names })
         }
     }
 }
@@ -204,22 +169,13 @@ fn source(local: &Local) -> Result<Source<'_>> {
             Err(_) => None,
         },
     };
-    Ok(Source {
-        typed: &local.typed,
-        name,
-        is_folder: local.is_folder,
-    })
+    Ok(Source { typed: &local.typed, name, is_folder: local.is_folder })
 }
 
 fn text(text: &OsStr) -> Result<String> {
     text.to_str().map(str::to_owned).ok_or_else(|| {
         let shown = text.to_string_lossy();
-        Error::new(
-            Exit::Usage,
-            "INVALID_NAME",
-            format!("{shown}: a name is UTF-8 text"),
-        )
-        .at(shown)
+        Error::new(Exit::Usage, "INVALID_NAME", format!("{shown}: a name is UTF-8 text")).at(shown)
     })
 }
 
@@ -229,9 +185,7 @@ fn conditions(arguments: &Arguments, locals: &[Local], aim: &Aim) -> Result<()> 
         return Err(Error::usage("--if-generation is about one file"));
     }
     if arguments.if_absent && has_folder && aim.names.len() > 1 {
-        return Err(Error::usage(
-            "--if-absent is about files, or about one folder",
-        ));
+        return Err(Error::usage("--if-absent is about files, or about one folder"));
     }
     Ok(())
 }
@@ -246,10 +200,7 @@ async fn walk(aim: &Aim, locals: Vec<Local>) -> Result<Walked> {
     let roots = locals
         .into_iter()
         .zip(names)
-        .map(|(local, name)| Root {
-            local: local.path,
-            name,
-        })
+        .map(|(local, name)| Root { local: local.path, name })
         .collect();
     let base = aim.base.clone();
     let walked = spawn_blocking(move || Walked::walk(&base, roots)).await;
@@ -266,10 +217,7 @@ fn refuse(app: &App, walked: &Walked, skip_twins: bool) -> Result<()> {
         app.output.error(problem);
     }
     if !walked.invalid.is_empty() {
-        let message = format!(
-            "{} names cannot be put; nothing was sent",
-            walked.invalid.len()
-        );
+        let message = format!("{} names cannot be put; nothing was sent", walked.invalid.len());
         return Err(Error::new(Exit::Usage, "INVALID_NAME", message));
     }
     if !twins.is_empty() {
@@ -293,12 +241,10 @@ fn finish(app: &App, left_out: &[Error]) -> Result<()> {
     }
     match left_out.len() {
         0 => Ok(()),
-        1 => Err(Error::partial(
-            "one of the sources was left out; all else is there",
-        )),
-        many => Err(Error::partial(format!(
-            "{many} of the sources were left out; all else is there"
-        ))),
+        1 => Err(Error::partial("one of the sources was left out; all else is there")),
+        many => {
+            Err(Error::partial(format!("{many} of the sources were left out; all else is there")))
+        }
     }
 }
 
@@ -319,11 +265,7 @@ impl Put<'_> {
     ) -> Result<(Prepared, CommitResponse)> {
         let address = self.session.address().to_string();
         let base = self.aim.base.to_string();
-        let mut place = vec![
-            address.as_str(),
-            self.session.known_account(),
-            base.as_str(),
-        ];
+        let mut place = vec![address.as_str(), self.session.known_account(), base.as_str()];
         place.extend(self.aim.names.iter().map(String::as_str));
         let upload_id = UploadId::take(&self.app.state, &place);
         let walked = Arc::new(walked);
@@ -376,22 +318,16 @@ impl Put<'_> {
             if_absent: self.arguments.if_absent && is_tree,
             size: Some(prepared.bytes),
         };
-        Arc::new(Tree {
-            begin,
-            entries: std::mem::take(&mut prepared.entries),
-        })
+        Arc::new(Tree { begin, entries: std::mem::take(&mut prepared.entries) })
     }
 
     async fn report(&self, prepared: &Prepared, response: CommitResponse) -> Result<()> {
         let files: Vec<&Sent> = prepared.sent.iter().flatten().collect();
-        let (size, sent) = files.iter().fold((0, 0), |(size, sent), file| {
-            (size + file.size, sent + file.sent_bytes)
-        });
-        let count = if files.len() == 1 {
-            "1 file".to_owned()
-        } else {
-            format!("{} files", files.len())
-        };
+        let (size, sent) = files
+            .iter()
+            .fold((0, 0), |(size, sent), file| (size + file.size, sent + file.sent_bytes));
+        let count =
+            if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
         self.app.output.note(&format!(
             "put {count}, {} ({} sent); {} entries changed, {} stood already",
             show_size(size),
@@ -399,11 +335,7 @@ impl Put<'_> {
             response.changed,
             response.unchanged,
         ));
-        if self.app.output.is_json() {
-            self.lines(prepared, response).await
-        } else {
-            Ok(())
-        }
+        if self.app.output.is_json() { self.lines(prepared, response).await } else { Ok(()) }
     }
 
     /// One line for each file, in the order of the tree.
@@ -433,25 +365,15 @@ impl Put<'_> {
     async fn listed(&self, prepared: &Prepared) -> Result<Vec<Entry>> {
         let mut by_path: HashMap<String, Entry> = HashMap::new();
         listing::pages(self.session, &self.aim.base, true, |page| {
-            by_path.extend(
-                page.entries
-                    .into_iter()
-                    .map(|entry| (entry.path.clone(), entry)),
-            );
+            by_path.extend(page.entries.into_iter().map(|entry| (entry.path.clone(), entry)));
             Ok(())
         })
         .await?;
-        let paths = prepared
-            .paths
-            .iter()
-            .map(|below| self.aim.base.below(below));
+        let paths = prepared.paths.iter().map(|below| self.aim.base.below(below));
         Ok(paths
             .map(|path| match by_path.remove(&path) {
                 Some(entry) => entry,
-                None => Entry {
-                    path,
-                    ..Entry::default()
-                },
+                None => Entry { path, ..Entry::default() },
             })
             .collect())
     }

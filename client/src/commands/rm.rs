@@ -36,7 +36,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         for path in &paths {
             let entry = listing::stat(&session, path).await?;
             if entry.kind() == Kind::Folder {
-                let message = format!("{path} is a folder; give -r to remove it with all that is in it");
+                let message =
+                    format!("{path} is a folder; give -r to remove it with all that is in it");
                 return Err(Error::usage(message).at(path.to_string()));
             }
         }

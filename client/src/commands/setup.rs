@@ -57,12 +57,9 @@ fn code(arguments: &Arguments, app: &App) -> Result<SecretString> {
         return Ok(SecretString::from(line.expose_secret().trim()));
     }
     if !app.is_interactive() {
-        return Err(Error::usage(
-            "there is no set-up code; give --code CODE or --code-file FILE",
-        ));
+        return Err(Error::usage("there is no set-up code; give --code CODE or --code-file FILE"));
     }
-    app.output
-        .notice("The set-up code that the server printed:");
+    app.output.notice("The set-up code that the server printed:");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     read.map_err(|error| Error::io("read the set-up code", &error))?;

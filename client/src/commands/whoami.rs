@@ -28,9 +28,7 @@ struct WhoAmI<'a> {
 pub(crate) async fn run(_: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     let answer = session
-        .call(Repeat::Always, || async {
-            session.auth().who_am_i(WhoAmIRequest {}).await
-        })
+        .call(Repeat::Always, || async { session.auth().who_am_i(WhoAmIRequest {}).await })
         .await?;
     let server = session.address().to_string();
     if app.output.is_json() {
@@ -46,17 +44,12 @@ pub(crate) async fn run(_: Arguments, app: &App) -> Result<()> {
     }
     app.output.line(&answer.account)?;
     if app.output.is_verbose() {
-        let role = if answer.admin {
-            ", an administrator"
-        } else {
-            ""
-        };
+        let role = if answer.admin { ", an administrator" } else { "" };
         app.output.detail(&format!("at {server}{role}"));
-        let quota = answer.quota_bytes.map_or("no quota".to_owned(), |quota| {
-            format!("of {}", show_size(quota))
-        });
-        app.output
-            .detail(&format!("holds {}, {quota}", show_size(answer.used_bytes)));
+        let quota = answer
+            .quota_bytes
+            .map_or("no quota".to_owned(), |quota| format!("of {}", show_size(quota)));
+        app.output.detail(&format!("holds {}, {quota}", show_size(answer.used_bytes)));
     }
     Ok(())
 }

@@ -21,9 +21,7 @@ impl Address {
     /// `host`, `host:port`, `1.2.3.4:port`, `[::1]:port`; an `https://` before it is ignored.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let problem = || {
-            Error::usage(format!(
-                "`{text}` is no server; write HOST:PORT, such as localhost:7420"
-            ))
+            Error::usage(format!("`{text}` is no server; write HOST:PORT, such as localhost:7420"))
         };
         let bare = text.trim().strip_prefix("https://").unwrap_or(text.trim());
         let bare = bare.strip_suffix('/').unwrap_or(bare);
@@ -98,25 +96,14 @@ mod tests {
     #[test]
     fn an_address_is_read_in_all_its_forms() {
         assert_eq!(shown("localhost:7421").as_deref(), Some("localhost:7421"));
-        assert_eq!(
-            shown("Depot.Example").as_deref(),
-            Some("depot.example:7420")
-        );
+        assert_eq!(shown("Depot.Example").as_deref(), Some("depot.example:7420"));
         assert_eq!(shown("127.0.0.1:1").as_deref(), Some("127.0.0.1:1"));
         assert_eq!(shown("[::1]:7420").as_deref(), Some("[::1]:7420"));
         assert_eq!(shown("::1").as_deref(), Some("[::1]:7420"));
         assert_eq!(shown("https://a.b:80/").as_deref(), Some("a.b:80"));
-        for wrong in [
-            "",
-            ":7420",
-            "a:b",
-            "a:99999",
-            "[::1",
-            "[x]:1",
-            "a b:1",
-            "http://a:1",
-            "a/b:1",
-        ] {
+        for wrong in
+            ["", ":7420", "a:b", "a:99999", "[::1", "[x]:1", "a b:1", "http://a:1", "a/b:1"]
+        {
             assert_eq!(shown(wrong), None, "{wrong:?}");
         }
     }

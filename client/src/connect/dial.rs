@@ -57,21 +57,14 @@ impl Dialer {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self(Arc::new(Inner {
-            address,
-            verifier,
-            connector,
-        })))
+        Ok(Self(Arc::new(Inner { address, verifier, connector })))
     }
 
     /// One connection, ready for HTTP/2.
     pub(crate) async fn dial(&self) -> Result<Connection> {
         match timeout(CONNECT_MAX, self.connect()).await {
             Ok(connection) => connection,
-            Err(_) => Err(Error::unreachable(format!(
-                "{} does not answer",
-                self.0.address
-            ))),
+            Err(_) => Err(Error::unreachable(format!("{} does not answer", self.0.address))),
         }
     }
 
@@ -80,25 +73,16 @@ impl Dialer {
         let gone =
             |error: io::Error| Error::unreachable(format!("cannot reach {address}: {error}"));
         // Tries each address that the name has, in turn.
-        let tcp = TcpStream::connect((address.host(), address.port()))
-            .await
-            .map_err(gone)?;
+        let tcp = TcpStream::connect((address.host(), address.port())).await.map_err(gone)?;
         tcp.set_nodelay(true).map_err(gone)?;
         let buffered = BufReader::with_capacity(READ_BUFFER_BYTES, tcp);
-        let tls = self
-            .0
-            .connector
-            .connect(address.server_name()?, buffered)
-            .await;
+        let tls = self.0.connector.connect(address.server_name()?, buffered).await;
         tls.map(TokioIo::new).map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: io::Error) -> Error {
         let address = &self.0.address;
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => self.0.verifier.explain(address, tls),
             None => Error::unreachable(format!("{address} ended the connection: {error}")),
         }

@@ -29,10 +29,7 @@ struct Renewing {
 impl Keeper {
     /// `current` is the token that the calls carry now.
     pub(crate) fn new(state: StateDir, current: SecretString) -> Self {
-        Self {
-            state,
-            renewing: Mutex::new(Renewing { current, at: None }),
-        }
+        Self { state, renewing: Mutex::new(Renewing { current, at: None }) }
     }
 
     /// A token that is good.
@@ -52,14 +49,8 @@ impl Keeper {
             remembered.tokens = Some(fresh);
             self.state.save(&lock, &remembered)?;
         }
-        let token = remembered
-            .tokens
-            .map(|tokens| tokens.token)
-            .ok_or_else(|| ended(session))?;
-        *renewing = Renewing {
-            current: token.clone(),
-            at: Some(Instant::now()),
-        };
+        let token = remembered.tokens.map(|tokens| tokens.token).ok_or_else(|| ended(session))?;
+        *renewing = Renewing { current: token.clone(), at: Some(Instant::now()) };
         Ok(token)
     }
 }
@@ -84,9 +75,7 @@ pub(crate) fn tokens(credentials: &Credentials) -> Tokens {
 async fn refresh(session: &Session, refresh_token: &SecretString) -> Result<Tokens> {
     let mut patience = session.patience();
     let answer = loop {
-        let request = RefreshRequest {
-            refresh_token: refresh_token.expose_secret().to_owned(),
-        };
+        let request = RefreshRequest { refresh_token: refresh_token.expose_secret().to_owned() };
         match session.auth().refresh(request).await.map_err(Error::from) {
             Ok(answer) => break answer.into_inner(),
             Err(error) if error.exit() == Exit::Unauthenticated => return Err(ended(session)),

@@ -16,5 +16,5 @@ pub(crate) use dial::{Dialer, probe};
 pub(crate) use keeper::{Keeper, lock, tokens};
 pub(crate) use patience::{Patience, Repeat};
 pub(crate) use pin::Pin;
-pub(crate) use session::{Authorized, Opening, Session};
+pub(crate) use session::{Opening, Session};
 pub(crate) use trust::{Asked, Trusted};

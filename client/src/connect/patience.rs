@@ -31,12 +31,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn new(budget: Duration) -> Self {
-        Self {
-            budget,
-            failing_since: None,
-            tries: 0,
-            refreshed: false,
-        }
+        Self { budget, failing_since: None, tries: 0, refreshed: false }
     }
 
     /// Something worked: the next failure has the whole time again.
@@ -61,9 +56,7 @@ impl Patience {
         }
         let since = *self.failing_since.get_or_insert(now);
         let left = self.budget.checked_sub(now.duration_since(since))?;
-        let grown = FIRST_PAUSE
-            .saturating_mul(1 << self.tries.min(8))
-            .min(LONGEST_PAUSE);
+        let grown = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
         self.tries += 1;
         let asked = error.retry_after().unwrap_or_default();
         let pause = grown.mul_f64(jitter()).max(asked);

@@ -21,9 +21,7 @@ impl Pin {
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Result<Self> {
         let parsed = ParsedCertificate::try_from(certificate)
             .map_err(|error| Error::bad_answer(format!("a certificate cannot be read: {error}")))?;
-        Ok(Self(
-            Sha256::digest(parsed.subject_public_key_info()).into(),
-        ))
+        Ok(Self(Sha256::digest(parsed.subject_public_key_info()).into()))
     }
 }
 
@@ -31,9 +29,7 @@ impl FromStr for Pin {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bytes = text
-            .strip_prefix("sha256//")
-            .and_then(|hash| STANDARD.decode(hash).ok());
+        let bytes = text.strip_prefix("sha256//").and_then(|hash| STANDARD.decode(hash).ok());
         let hash = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         hash.map(Self).ok_or_else(|| {
             Error::usage(format!(
@@ -66,12 +62,9 @@ mod tests {
     fn a_pin_reads_back_as_it_is_shown() {
         let text = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         assert_eq!(text.parse::<Pin>().unwrap().to_string(), text);
-        for wrong in [
-            "",
-            "sha256//",
-            "sha256//AAAA",
-            "sha1//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-        ] {
+        for wrong in
+            ["", "sha256//", "sha256//AAAA", "sha1//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]
+        {
             assert!(wrong.parse::<Pin>().is_err(), "{wrong:?}");
         }
     }

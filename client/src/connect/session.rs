@@ -114,10 +114,8 @@ impl Session {
 
     /// What this server can take, and how it cuts contents.
     pub(crate) async fn server_info(&self) -> Result<ServerInfoResponse> {
-        self.call(Repeat::Always, || async {
-            self.auth().server_info(ServerInfoRequest {}).await
-        })
-        .await
+        self.call(Repeat::Always, || async { self.auth().server_info(ServerInfoRequest {}).await })
+            .await
     }
 
     /// How many connections bulk data is spread over.
@@ -198,11 +196,6 @@ impl Session {
         Ok(())
     }
 
-    /// Calls from now on carry this token.
-    pub(crate) fn adopt(&self, token: &SecretString) -> Result<()> {
-        self.0.bearer.set(token)
-    }
-
     fn first(&self) -> Authorized {
         InterceptedService::new(self.0.channels[0].clone(), self.0.bearer.clone())
     }
@@ -218,12 +211,10 @@ fn channel(address: &Address, dialer: &Dialer) -> Result<Channel> {
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
     let dialer = dialer.clone();
-    Ok(
-        endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-            let dialer = dialer.clone();
-            async move { dialer.dial().await }
-        })),
-    )
+    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+        let dialer = dialer.clone();
+        async move { dialer.dial().await }
+    })))
 }
 
 /// Puts the token on each call.
@@ -249,9 +240,7 @@ impl Bearer {
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            request
-                .metadata_mut()
-                .insert("authorization", value.clone());
+            request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
     }

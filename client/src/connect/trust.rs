@@ -36,10 +36,7 @@ impl Trusted {
                 None => Ok(trusted),
             };
         }
-        let remembered = asked
-            .remembered
-            .map(|pem| Self::read(pem.as_bytes()))
-            .transpose()?;
+        let remembered = asked.remembered.map(|pem| Self::read(pem.as_bytes())).transpose()?;
         match (asked.pin, remembered) {
             (Some(pin), Some(remembered)) if remembered.has(pin) => Ok(remembered),
             (Some(pin), _) => Self::by_pin(app, address, pin).await,
@@ -77,9 +74,7 @@ impl Trusted {
     }
 
     fn has(&self, pin: Pin) -> bool {
-        self.0
-            .iter()
-            .any(|authority| Pin::of(authority).is_ok_and(|found| found == pin))
+        self.0.iter().any(|authority| Pin::of(authority).is_ok_and(|found| found == pin))
     }
 
     fn having(self, pin: Pin) -> Result<Self> {
@@ -157,9 +152,7 @@ mod tests {
     #[test]
     fn a_pin_must_be_that_of_the_authority() {
         let pin: Pin = include_str!("testdata/ca.pin").trim().parse().unwrap();
-        let other: Pin = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-            .parse()
-            .unwrap();
+        let other: Pin = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap();
         assert!(Trusted::read(CA).unwrap().having(pin).is_ok());
         assert!(Trusted::read(CA).unwrap().having(other).is_err());
     }

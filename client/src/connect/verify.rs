@@ -43,37 +43,20 @@ impl Verifier {
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
         let inner = verifier.build().map_err(|error| {
-            Error::new(
-                Exit::Trust,
-                "BAD_CA",
-                format!("the CA certificate is of no use: {error}"),
-            )
+            Error::new(Exit::Trust, "BAD_CA", format!("the CA certificate is of no use: {error}"))
         })?;
         let trusted = authorities.iter().map(Pin::of).collect::<Result<_>>()?;
-        Ok(Self {
-            provider,
-            inner: Some(inner),
-            trusted,
-            presented: Mutex::new(None),
-        })
+        Ok(Self { provider, inner: Some(inner), trusted, presented: Mutex::new(None) })
     }
 
     /// Trusts nobody, and keeps what was presented.
     pub(super) fn probe(provider: Arc<CryptoProvider>) -> Self {
-        Self {
-            provider,
-            inner: None,
-            trusted: Vec::new(),
-            presented: Mutex::new(None),
-        }
+        Self { provider, inner: None, trusted: Vec::new(), presented: Mutex::new(None) }
     }
 
     /// The last certificate of the chain that was seen: the authority's, with servers of ours.
     pub(super) fn presented(&self) -> Option<CertificateDer<'static>> {
-        self.presented
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.presented.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a refused handshake means to a person.
@@ -98,9 +81,7 @@ impl Verifier {
     }
 
     fn wrong_issuer(&self, address: &Address, problem: &CertificateError) -> Error {
-        let seen = self
-            .presented()
-            .and_then(|certificate| Pin::of(&certificate).ok());
+        let seen = self.presented().and_then(|certificate| Pin::of(&certificate).ok());
         let (Some(seen), Some(trusted)) = (seen, self.trusted.first()) else {
             let message = format!("the certificate of {address} is not good: {problem}");
             return Error::new(Exit::Trust, "BAD_CERTIFICATE", message);
@@ -120,18 +101,12 @@ impl Verifier {
 
 fn wrong_name(address: &Address, problem: &CertificateError) -> Error {
     let names = match problem {
-        CertificateError::NotValidForNameContext { presented, .. } => presented
-            .iter()
-            .map(|name| plain_name(name))
-            .collect::<Vec<_>>()
-            .join(", "),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            presented.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ")
+        }
         _ => String::new(),
     };
-    let instead = if names.is_empty() {
-        "another name".to_owned()
-    } else {
-        names
-    };
+    let instead = if names.is_empty() { "another name".to_owned() } else { names };
     let message = format!(
         "the certificate of {address} is not for {}, but for {instead}; use such a name with --server, \
          or start the server with --name {}",
@@ -143,9 +118,7 @@ fn wrong_name(address: &Address, problem: &CertificateError) -> Error {
 
 /// `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as webpki shows them, without the wrapping.
 fn plain_name(shown: &str) -> &str {
-    let inner = shown
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    let inner = shown.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(shown).trim_matches('"')
 }
 
@@ -158,15 +131,8 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        let last = intermediates
-            .last()
-            .unwrap_or(end_entity)
-            .clone()
-            .into_owned();
-        *self
-            .presented
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let last = intermediates.last().unwrap_or(end_entity).clone().into_owned();
+        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         match &self.inner {
             Some(inner) => {
                 inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
@@ -195,8 +161,6 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

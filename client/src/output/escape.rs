@@ -121,13 +121,8 @@ mod tests {
 
     #[test]
     fn honest_text_is_left_alone() {
-        for honest in [
-            "report.pdf",
-            "Übergröße",
-            "日本語",
-            "naïve – “quoted”",
-            "🙂",
-        ] {
+        for honest in ["report.pdf", "Übergröße", "日本語", "naïve – “quoted”", "🙂"]
+        {
             assert_eq!(line(honest), honest);
         }
         assert_eq!(text("one\r\n\ttwo\n"), "one\n\ttwo\n");

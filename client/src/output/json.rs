@@ -207,13 +207,11 @@ pub(crate) struct ChangeLine<'a> {
 
 /// Lowercase hexadecimal, as `b3sum` prints a hash.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -253,13 +251,7 @@ mod tests {
             shown(&put),
             r#"{"path":"/a","id":"i","version":"v","generation":7,"size":3,"blake3":"ab","sent_bytes":1,"reused_bytes":2}"#
         );
-        let got = Got {
-            path: "/a",
-            local: "a",
-            size: 3,
-            blake3: "ab".into(),
-            received_bytes: 3,
-        };
+        let got = Got { path: "/a", local: "a", size: 3, blake3: "ab".into(), received_bytes: 3 };
         assert_eq!(
             shown(&got),
             r#"{"path":"/a","local":"a","size":3,"blake3":"ab","received_bytes":3}"#
@@ -276,10 +268,7 @@ mod tests {
             generation: 7,
             size: 3,
             blake3: vec![0xab].into(),
-            modified_at: Some(prost_types::Timestamp {
-                seconds: 0,
-                nanos: 0,
-            }),
+            modified_at: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
             ..Entry::default()
         };
         assert_eq!(
@@ -306,11 +295,7 @@ mod tests {
             }],
             sent_at: None,
         };
-        let attachments = [SentAttachment {
-            name: "q3.pdf".into(),
-            size: 3,
-            sent_bytes: 0,
-        }];
+        let attachments = [SentAttachment { name: "q3.pdf".into(), size: 3, sent_bytes: 0 }];
         assert_eq!(
             shown(&Sent::new(&response, &attachments)),
             r#"{"id":"m","thread":"t","recipients":[{"account":"bob","state":"delivered","via":null}],"attachments":[{"name":"q3.pdf","size":3,"sent_bytes":0}]}"#

@@ -62,11 +62,7 @@ impl Output {
 
     /// Data of several lines for people, such as the body of a message.
     pub(crate) fn text(&self, text: &str) -> Result<()> {
-        let end: &[u8] = if text.is_empty() || text.ends_with('\n') {
-            b""
-        } else {
-            b"\n"
-        };
+        let end: &[u8] = if text.is_empty() || text.ends_with('\n') { b"" } else { b"\n" };
         self.to_stdout(escape::text(text).as_bytes(), end)
     }
 
@@ -88,6 +84,14 @@ impl Output {
     /// Returns once all that was printed so far has been taken by whoever reads it.
     pub(crate) fn flush(&self) -> Result<()> {
         self.stdout().flush().map_err(|error| stdout_error(&error))
+    }
+
+    /// What was printed before an error is worth having, but not worth waiting for: whoever reads it may
+    /// have stopped.
+    pub(crate) fn flush_if_free(&self) {
+        if let Ok(mut stdout) = self.stdout.try_lock() {
+            let _ = stdout.flush();
+        }
     }
 
     /// What a person may want to know; `-q` and `--json` leave it out.

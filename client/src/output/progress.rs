@@ -16,9 +16,7 @@ impl Progress {
     /// `what` has been escaped.
     pub(super) fn new(what: &str, total: Option<u64>, shown: bool) -> Self {
         if !shown {
-            return Self {
-                bar: ProgressBar::hidden(),
-            };
+            return Self { bar: ProgressBar::hidden() };
         }
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND);
         let bar = ProgressBar::with_draw_target(total, target);

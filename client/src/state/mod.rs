@@ -78,9 +78,7 @@ impl StateDir {
         let homeless = || Error::usage("there is no home directory; set DEPOT_STATE_DIR");
         let base = etcetera::choose_base_strategy().map_err(|_| homeless())?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-        Ok(Self {
-            path: state.join("depot"),
-        })
+        Ok(Self { path: state.join("depot") })
     }
 
     /// What is remembered; nothing, where nothing has been.
@@ -138,11 +136,7 @@ impl StateDir {
         self.check()?;
         let failed = |error: io::Error| Error::file("make", &self.path, &error);
         let mut builder = DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
-            .map_err(failed)?;
+        builder.recursive(true).mode(0o700).create(&self.path).map_err(failed)?;
         if is_empty(&self.path) {
             let mode = fs::Permissions::from_mode(0o700);
             fs::set_permissions(&self.path, mode).map_err(failed)?;
@@ -157,9 +151,7 @@ fn is_empty(path: &Path) -> bool {
 
 /// Refuses what others can read, and says how to mend it.
 fn private(path: &Path, mode: u32) -> Result<()> {
-    let found = fs::metadata(path)
-        .map_err(|error| Error::file("read", path, &error))?
-        .mode();
+    let found = fs::metadata(path).map_err(|error| Error::file("read", path, &error))?.mode();
     if found & 0o077 == 0 {
         return Ok(());
     }
@@ -204,12 +196,7 @@ impl From<StateFile> for Remembered {
             }),
             _ => None,
         };
-        Self {
-            server: state.server,
-            account: state.account,
-            ca: state.ca,
-            tokens,
-        }
+        Self { server: state.server, account: state.account, ca: state.ca, tokens }
     }
 }
 
@@ -240,9 +227,7 @@ mod tests {
     use crate::error::Exit;
 
     fn state_in(dir: &TempDir) -> StateDir {
-        StateDir {
-            path: dir.path().join("state"),
-        }
+        StateDir { path: dir.path().join("state") }
     }
 
     fn ann() -> Remembered {
@@ -298,13 +283,8 @@ mod tests {
     fn an_empty_directory_is_made_private() {
         let dir = TempDir::new().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let state = StateDir {
-            path: dir.path().to_owned(),
-        };
+        let state = StateDir { path: dir.path().to_owned() };
         state.lock().unwrap();
-        assert_eq!(
-            fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

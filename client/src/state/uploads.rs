@@ -22,38 +22,26 @@ impl UploadId {
     /// A second put to the same place at the same time gets one of its own. Where nothing can be kept,
     /// the upload works all the same; only its continuation has another id.
     pub(crate) fn take(state: &StateDir, place: &[&str]) -> Self {
-        Self::kept(state, place).unwrap_or_else(|_| Self {
-            id: Uuid::new_v4(),
-            kept: None,
-        })
+        Self::kept(state, place).unwrap_or_else(|_| Self { id: Uuid::new_v4(), kept: None })
     }
 
     fn kept(state: &StateDir, place: &[&str]) -> io::Result<Self> {
         state.make().map_err(io::Error::other)?;
         let folder = state.path.join("uploads");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let path = folder.join(name(place));
         let mut file = private_file(&path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         let mut text = String::new();
         (&file).take(64).read_to_string(&mut text)?;
         if let Ok(id) = Uuid::try_parse(&text) {
-            return Ok(Self {
-                id,
-                kept: Some((path, file)),
-            });
+            return Ok(Self { id, kept: Some((path, file)) });
         }
         let id = Uuid::new_v4();
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(id.to_string().as_bytes())?;
-        Ok(Self {
-            id,
-            kept: Some((path, file)),
-        })
+        Ok(Self { id, kept: Some((path, file)) })
     }
 
     pub(crate) fn id(&self) -> String {
@@ -86,9 +74,7 @@ mod tests {
     #[test]
     fn an_interrupted_put_goes_on_and_a_finished_one_does_not() {
         let dir = TempDir::new().unwrap();
-        let state = StateDir {
-            path: dir.path().join("state"),
-        };
+        let state = StateDir { path: dir.path().join("state") };
         let first = UploadId::take(&state, &["server", "ann", "/x"]);
         let meanwhile = UploadId::take(&state, &["server", "ann", "/x"]);
         assert_ne!(first.id(), meanwhile.id());

@@ -31,16 +31,8 @@ pub(super) struct Buffer {
 
 impl Pool {
     pub(super) fn new(buffers: usize, buffer_bytes: usize) -> Self {
-        let state = State {
-            free: Vec::new(),
-            to_make: buffers,
-            closed: false,
-        };
-        Self(Arc::new(Inner {
-            buffer_bytes,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }))
+        let state = State { free: Vec::new(), to_make: buffers, closed: false };
+        Self(Arc::new(Inner { buffer_bytes, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
     /// Waits for a buffer; `None` once the pool is closed. Its bytes are what was last in it.
@@ -59,19 +51,12 @@ impl Pool {
                 vec![0; self.0.buffer_bytes].into_boxed_slice()
             }
         };
-        Some(Buffer {
-            bytes,
-            pool: self.clone(),
-        })
+        Some(Buffer { bytes, pool: self.clone() })
     }
 
     /// Nobody waits for a buffer any more.
     pub(super) fn close(&self) {
-        self.0
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.0.changed.notify_all();
     }
 }
@@ -96,12 +81,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        let mut state = self
-            .pool
-            .0
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.pool.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.free.push(bytes);
         drop(state);
         self.pool.0.changed.notify_one();

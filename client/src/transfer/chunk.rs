@@ -8,15 +8,14 @@ use crate::output::json::hex;
 pub(crate) const PLACE_BYTES: usize = 36;
 
 /// BLAKE3 of some bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
     /// As the server sent it.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let hash = <[u8; 32]>::try_from(bytes);
-        hash.map(Self)
-            .map_err(|_| Error::bad_answer("the server sent a hash that is none"))
+        hash.map(Self).map_err(|_| Error::bad_answer("the server sent a hash that is none"))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
@@ -51,10 +50,7 @@ impl ChunkRef {
     pub(crate) fn parse(place: &[u8]) -> Result<Self> {
         let wrong = || Error::bad_answer("the server sent a manifest that is none");
         let (length, hash) = place.split_first_chunk::<4>().ok_or_else(wrong)?;
-        Ok(Self {
-            length: u32::from_le_bytes(*length),
-            hash: Digest::parse(hash)?,
-        })
+        Ok(Self { length: u32::from_le_bytes(*length), hash: Digest::parse(hash)? })
     }
 }
 
@@ -64,10 +60,7 @@ mod tests {
 
     #[test]
     fn a_chunk_reads_back_from_its_36_bytes() {
-        let chunk = ChunkRef {
-            length: 0x0102_0304,
-            hash: Digest::from(blake3::hash(b"x")),
-        };
+        let chunk = ChunkRef { length: 0x0102_0304, hash: Digest::from(blake3::hash(b"x")) };
         let mut place = Vec::new();
         chunk.append_to(&mut place);
         assert_eq!(place.len(), PLACE_BYTES);

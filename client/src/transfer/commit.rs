@@ -49,10 +49,7 @@ pub(crate) struct Manifest {
 pub(crate) async fn commit(session: &Session, tree: Arc<Tree>) -> Result<CommitResponse> {
     session
         .call(Repeat::Always, || async {
-            session
-                .bulk()
-                .commit(tokio_stream::iter(Parts::new(tree.clone())))
-                .await
+            session.bulk().commit(tokio_stream::iter(Parts::new(tree.clone()))).await
         })
         .await
 }
@@ -69,13 +66,7 @@ struct Parts {
 impl Parts {
     fn new(tree: Arc<Tree>) -> Self {
         let ready = VecDeque::from([Part::Begin(tree.begin.clone())]);
-        Self {
-            tree,
-            ready,
-            next: 0,
-            contents: 0,
-            has_ended: false,
-        }
+        Self { tree, ready, next: 0, contents: 0, has_ended: false }
     }
 
     /// The contents of the next entries, then those entries.
@@ -91,8 +82,7 @@ impl Parts {
             if let Some(manifest) = &planned.manifest {
                 self.contents += 1;
                 entry.content = self.contents;
-                self.ready
-                    .extend(content_parts(self.contents, manifest).map(Part::Content));
+                self.ready.extend(content_parts(self.contents, manifest).map(Part::Content));
             }
             bytes += entry.path.len() + entry.symlink_target.len() + ENTRY_BYTES;
             entries.push(entry);
@@ -102,9 +92,7 @@ impl Parts {
             self.ready.push_back(Part::Entries(EntriesPart { entries }));
         } else if !self.has_ended {
             self.has_ended = true;
-            self.ready.push_back(Part::End(CommitEnd {
-                entries: tree.entries.len() as u64,
-            }));
+            self.ready.push_back(Part::End(CommitEnd { entries: tree.entries.len() as u64 }));
         }
     }
 }
@@ -118,11 +106,7 @@ fn content_parts(number: u32, manifest: &Manifest) -> impl Iterator<Item = Conte
         ContentPart {
             number,
             size: if is_first { manifest.size } else { 0 },
-            blake3: if is_first {
-                manifest.digest.clone()
-            } else {
-                Bytes::new()
-            },
+            blake3: if is_first { manifest.digest.clone() } else { Bytes::new() },
             chunks: manifest.chunks.slice(start..end),
             last: end == manifest.chunks.len(),
         }
@@ -157,29 +141,14 @@ mod tests {
             digest: Bytes::from_static(&[1; 32]),
             chunks: Bytes::from(vec![0; chunks * PLACE_BYTES]),
         });
-        Planned {
-            entry: NewEntry {
-                path: path.into(),
-                ..NewEntry::default()
-            },
-            manifest,
-        }
+        Planned { entry: NewEntry { path: path.into(), ..NewEntry::default() }, manifest }
     }
 
     #[test]
     fn contents_come_before_their_entries_and_count_up() {
-        let entries = vec![
-            planned("a", 2),
-            planned("b", 1),
-            planned("c", PART_CHUNKS + 1),
-        ];
-        let tree = Arc::new(Tree {
-            begin: CommitBegin::default(),
-            entries,
-        });
-        let parts: Vec<Part> = Parts::new(tree)
-            .filter_map(|message| message.part)
-            .collect();
+        let entries = vec![planned("a", 2), planned("b", 1), planned("c", PART_CHUNKS + 1)];
+        let tree = Arc::new(Tree { begin: CommitBegin::default(), entries });
+        let parts: Vec<Part> = Parts::new(tree).filter_map(|message| message.part).collect();
         let shown: Vec<String> = parts
             .iter()
             .map(|part| match part {
@@ -187,32 +156,21 @@ mod tests {
                 Part::Content(c) => {
                     format!("{} {} {} {}", c.number, c.size, c.chunks.len() / 36, c.last)
                 }
-                Part::Entries(e) => e
-                    .entries
-                    .iter()
-                    .map(|e| format!("{}={} ", e.path, e.content))
-                    .collect(),
+                Part::Entries(e) => {
+                    e.entries.iter().map(|e| format!("{}={} ", e.path, e.content)).collect()
+                }
                 Part::End(end) => format!("end {}", end.entries),
             })
             .collect();
-        let wanted = [
-            "begin",
-            "1 9 2 true",
-            "2 9 8192 false",
-            "2 0 1 true",
-            "a=1 b=0 c=2 ",
-            "end 3",
-        ];
+        let wanted =
+            ["begin", "1 9 2 true", "2 9 8192 false", "2 0 1 true", "a=1 b=0 c=2 ", "end 3"];
         assert_eq!(shown, wanted);
     }
 
     #[test]
     fn many_entries_come_in_parts() {
         let entries = (0..1201).map(|i| planned(&i.to_string(), 0)).collect();
-        let tree = Arc::new(Tree {
-            begin: CommitBegin::default(),
-            entries,
-        });
+        let tree = Arc::new(Tree { begin: CommitBegin::default(), entries });
         let sizes: Vec<usize> = Parts::new(tree)
             .filter_map(|message| match message.part {
                 Some(Part::Entries(part)) => Some(part.entries.len()),

@@ -36,9 +36,7 @@ impl Cutter {
             && (AVERAGE_MIN..=AVERAGE_MAX).contains(&cutter.average)
             && (MAXIMUM_MIN..=MAXIMUM_MAX).contains(&cutter.max);
         let ordered = cutter.min <= cutter.average && cutter.average <= cutter.max;
-        let even = [cutter.min, cutter.average, cutter.max]
-            .iter()
-            .all(|size| size % 2 == 0);
+        let even = [cutter.min, cutter.average, cutter.max].iter().all(|size| size % 2 == 0);
         match chunker.algorithm == "fastcdc2020" && in_range && ordered && even {
             true => Ok(cutter),
             false => Err(unknown()),
@@ -57,13 +55,8 @@ impl Cutter {
             return None;
         }
         let window = &window[..window.len().min(self.max)];
-        let cdc = FastCDC::with_level(
-            window,
-            self.min,
-            self.average,
-            self.max,
-            Normalization::Level1,
-        );
+        let cdc =
+            FastCDC::with_level(window, self.min, self.average, self.max, Normalization::Level1);
         Some(cdc.cut(0, window.len()).1)
     }
 }
@@ -88,10 +81,7 @@ mod tests {
     /// BLAKE3 in counter mode: the same bytes everywhere.
     fn noise(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        blake3::Hasher::new()
-            .update(b"depot")
-            .finalize_xof()
-            .fill(&mut bytes);
+        blake3::Hasher::new().update(b"depot").finalize_xof().fill(&mut bytes);
         bytes
     }
 
@@ -127,9 +117,8 @@ mod tests {
     #[test]
     fn the_library_cuts_the_whole_content_in_the_same_way() {
         let content = noise(3 << 20);
-        let whole: Vec<usize> = fastcdc::v2020::FastCDC::new(&content, 4096, 16384, 65536)
-            .map(|c| c.length)
-            .collect();
+        let whole: Vec<usize> =
+            fastcdc::v2020::FastCDC::new(&content, 4096, 16384, 65536).map(|c| c.length).collect();
         assert_eq!(cuts(cutter(4096, 16384, 65536), &content, || 10_000), whole);
     }
 

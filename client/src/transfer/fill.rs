@@ -103,12 +103,7 @@ impl Waiting {
 }
 
 async fn send(filling: Filling, load: Vec<Chunk>) -> Result<()> {
-    let Filling {
-        session,
-        upload_id,
-        progress,
-        ..
-    } = filling;
+    let Filling { session, upload_id, progress, .. } = filling;
     let bytes: usize = load.iter().map(Chunk::length).sum();
     let mut patience = session.patience();
     let mut load = Arc::new(load);
@@ -151,13 +146,7 @@ struct Messages {
 
 impl Messages {
     fn new(upload_id: String, load: Arc<Vec<Chunk>>) -> Self {
-        Self {
-            upload_id,
-            load,
-            next: 0,
-            sent: 0,
-            has_begun: false,
-        }
+        Self { upload_id, load, next: 0, sent: 0, has_begun: false }
     }
 
     /// The next bytes that stand side by side in one buffer: no copy, even of many small files.
@@ -204,10 +193,7 @@ impl Iterator for Messages {
     fn next(&mut self) -> Option<FillRequest> {
         let data = self.data()?;
         if self.has_begun {
-            return Some(FillRequest {
-                data,
-                ..FillRequest::default()
-            });
+            return Some(FillRequest { data, ..FillRequest::default() });
         }
         self.has_begun = true;
         let heads = self.load.iter().map(|chunk| ChunkHead {
@@ -244,28 +230,15 @@ mod tests {
     fn the_messages_carry_every_byte_in_order() {
         let noise: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
         let (one, two) = (Bytes::from(noise.clone()), Bytes::from(noise));
-        let mut load = chunks(
-            &one,
-            &[0..1_000_000, 1_000_000..1_000_010, 1_000_020..1_000_030],
-        );
+        let mut load = chunks(&one, &[0..1_000_000, 1_000_000..1_000_010, 1_000_020..1_000_030]);
         load.extend(chunks(&two, &[5..1_700_000, 1_700_000..1_700_001]));
-        let expected: Vec<u8> = load
-            .iter()
-            .flat_map(|chunk| chunk.buffer[chunk.range.clone()].to_vec())
-            .collect();
+        let expected: Vec<u8> =
+            load.iter().flat_map(|chunk| chunk.buffer[chunk.range.clone()].to_vec()).collect();
         let messages: Vec<_> = Messages::new("u".into(), Arc::new(load)).collect();
         assert_eq!(messages[0].upload_id, "u");
         assert_eq!(messages[0].heads.len(), 5);
-        assert!(
-            messages[1..]
-                .iter()
-                .all(|m| m.heads.is_empty() && m.upload_id.is_empty())
-        );
-        assert!(
-            messages
-                .iter()
-                .all(|m| !m.data.is_empty() && m.data.len() <= DATA_BYTES_MAX)
-        );
+        assert!(messages[1..].iter().all(|m| m.heads.is_empty() && m.upload_id.is_empty()));
+        assert!(messages.iter().all(|m| !m.data.is_empty() && m.data.len() <= DATA_BYTES_MAX));
         assert!(messages.iter().flat_map(|m| m.data.to_vec()).eq(expected));
     }
 

@@ -62,12 +62,7 @@ pub(super) fn run(
             match event {
                 Event::Chunk(range) => {
                     let hash = current.add(&batch.buffer.slice(range.clone()));
-                    let chunk = Chunk {
-                        hash,
-                        buffer: batch.buffer.clone(),
-                        range,
-                        slot,
-                    };
+                    let chunk = Chunk { hash, buffer: batch.buffer.clone(), range, slot };
                     if chunks.blocking_send(chunk).is_err() {
                         return outcomes;
                     }
@@ -98,11 +93,7 @@ impl Current {
                 self.first = Some((*first, Bytes::new()));
             }
         }
-        ChunkRef {
-            length: bytes.len() as u32,
-            hash,
-        }
-        .append_to(&mut self.chunks);
+        ChunkRef { length: bytes.len() as u32, hash }.append_to(&mut self.chunks);
         hash
     }
 
@@ -113,11 +104,7 @@ impl Current {
             (None, Some((only, _))) => only,
             (None, None) => blake3::hash(b"").into(),
         };
-        Content {
-            seen,
-            digest,
-            chunks: ended.chunks,
-        }
+        Content { seen, digest, chunks: ended.chunks }
     }
 }
 
@@ -170,21 +157,12 @@ mod tests {
         let jobs = contents.iter().enumerate().map(|(slot, content)| {
             let path = dir.path().join(slot.to_string());
             std::fs::write(&path, content).unwrap();
-            Job {
-                slot,
-                input: Input::File(path),
-            }
+            Job { slot, input: Input::File(path) }
         });
         let (outcomes, chunks) = read(jobs.collect());
         for (slot, content) in contents.iter().enumerate() {
-            let Outcome::Read(read) = &outcomes[slot] else {
-                panic!("slot {slot}")
-            };
-            assert_eq!(
-                read.digest.as_bytes(),
-                blake3::hash(content).as_bytes(),
-                "slot {slot}"
-            );
+            let Outcome::Read(read) = &outcomes[slot] else { panic!("slot {slot}") };
+            assert_eq!(read.digest.as_bytes(), blake3::hash(content).as_bytes(), "slot {slot}");
             assert_eq!(read.seen.size, content.len() as u64);
             let whole: Vec<u8> = chunks
                 .iter()
@@ -202,32 +180,15 @@ mod tests {
         std::fs::write(&good, b"x").unwrap();
         std::os::unix::fs::symlink(&good, &link).unwrap();
         let jobs = vec![
-            Job {
-                slot: 0,
-                input: Input::File(dir.path().join("absent")),
-            },
-            Job {
-                slot: 1,
-                input: Input::File(link.clone()),
-            },
-            Job {
-                slot: 2,
-                input: Input::File(dir.path().to_owned()),
-            },
-            Job {
-                slot: 3,
-                input: Input::Named(link),
-            },
-            Job {
-                slot: 4,
-                input: Input::Stream(Box::new(&b"piped"[..])),
-            },
+            Job { slot: 0, input: Input::File(dir.path().join("absent")) },
+            Job { slot: 1, input: Input::File(link.clone()) },
+            Job { slot: 2, input: Input::File(dir.path().to_owned()) },
+            Job { slot: 3, input: Input::Named(link) },
+            Job { slot: 4, input: Input::Stream(Box::new(&b"piped"[..])) },
         ];
         let (outcomes, _) = read(jobs);
-        let good: Vec<bool> = outcomes
-            .iter()
-            .map(|outcome| matches!(outcome, Outcome::Read(_)))
-            .collect();
+        let good: Vec<bool> =
+            outcomes.iter().map(|outcome| matches!(outcome, Outcome::Read(_))).collect();
         assert_eq!(good, [false, false, false, true, true]);
     }
 }

@@ -9,11 +9,16 @@ mod buffers;
 pub(crate) mod chunk;
 pub(crate) mod commit;
 mod cut;
+mod download;
 mod fill;
 mod hash;
+mod manifest;
+pub(crate) mod many;
 mod read;
 pub(crate) mod upload;
 
 pub(crate) use chunk::{Digest, PLACE_BYTES};
+pub(crate) use download::{Downloads, Target};
+pub(crate) use manifest::Wanted;
 pub(crate) use read::{Input, Job, Seen};
 pub(crate) use upload::{Content, Outcome, Upload, Uploaded};

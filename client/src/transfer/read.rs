@@ -97,15 +97,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(pool: Pool, cutter: Cutter, out: SyncSender<Batch>) -> Self {
-        Self {
-            pool,
-            cutter,
-            out,
-            buffer: None,
-            filled: 0,
-            start: 0,
-            events: Vec::new(),
-        }
+        Self { pool, cutter, out, buffer: None, filled: 0, start: 0, events: Vec::new() }
     }
 
     /// Returns when all has been read, or nobody wants it any more.
@@ -174,11 +166,7 @@ impl Reader {
 
     fn stream(&mut self, slot: usize, mut stream: Box<dyn Read + Send>) -> Result<(), Stopped> {
         let event = match self.content(slot, &mut stream)? {
-            Ok(size) => Event::End(Seen {
-                size,
-                modified: (now(), 0),
-                mode: 0o644,
-            }),
+            Ok(size) => Event::End(Seen { size, modified: (now(), 0), mode: 0o644 }),
             Err(error) => Event::Failed(Error::io("read the input", &error)),
         };
         self.push(slot, event)
@@ -206,11 +194,7 @@ impl Reader {
 
     /// One read into the room that is left.
     fn fill(&mut self, from: &mut impl Read) -> Result<io::Result<usize>, Stopped> {
-        if self
-            .buffer
-            .as_mut()
-            .is_some_and(|buffer| self.filled == buffer.as_mut().len())
-        {
+        if self.buffer.as_mut().is_some_and(|buffer| self.filled == buffer.as_mut().len()) {
             self.pass_on()?;
         }
         let buffer = match &mut self.buffer {
@@ -277,10 +261,7 @@ impl Reader {
 /// Opens a regular file, and nothing that could make us wait.
 fn open(path: &Path, flags: OFlags) -> io::Result<(File, Seen)> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no file any more"));

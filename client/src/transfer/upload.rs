@@ -83,18 +83,10 @@ impl Upload {
         // After a failure nothing comes back to the pool that anybody should wait for.
         pool.close();
         let sent = sent?;
-        let outcomes = outcomes_in
-            .await
-            .ok()
-            .into_iter()
-            .flatten()
-            .collect::<Option<Vec<_>>>();
+        let outcomes = outcomes_in.await.ok().into_iter().flatten().collect::<Option<Vec<_>>>();
         match outcomes {
             Some(outcomes) if outcomes.len() == slots => Ok(Uploaded { outcomes, sent }),
-            _ => Err(Error::io(
-                "read the files",
-                &std::io::Error::other("a thread ended early"),
-            )),
+            _ => Err(Error::io("read the files", &std::io::Error::other("a thread ended early"))),
         }
     }
 
@@ -151,16 +143,10 @@ pub(super) async fn missing(
     if chunks.is_empty() {
         return Ok(Vec::new());
     }
-    let hashes: Vec<u8> = chunks
-        .iter()
-        .flat_map(|chunk| *chunk.hash.as_bytes())
-        .collect();
+    let hashes: Vec<u8> = chunks.iter().flat_map(|chunk| *chunk.hash.as_bytes()).collect();
     let hashes = Bytes::from(hashes);
     let answer = session.call(Repeat::Always, || async {
-        let request = MissingRequest {
-            upload_id: upload_id.to_owned(),
-            hashes: hashes.clone(),
-        };
+        let request = MissingRequest { upload_id: upload_id.to_owned(), hashes: hashes.clone() };
         session.files().missing(request).await
     });
     let bitmap = answer.await?.bitmap;
@@ -175,7 +161,5 @@ pub(super) async fn missing(
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
     let started = thread::Builder::new().name(name.to_owned()).spawn(work);
-    started
-        .map(drop)
-        .map_err(|error| Error::io("start a thread", &error))
+    started.map(drop).map_err(|error| Error::io("start a thread", &error))
 }

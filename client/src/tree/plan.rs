@@ -43,10 +43,7 @@ impl Files {
     pub(crate) fn of(walked: Arc<Walked>) -> Self {
         let is_file = |place: &usize| walked.found[*place].what == What::File;
         let places = (0..walked.found.len()).filter(is_file).collect();
-        Self {
-            walked,
-            places: Arc::new(places),
-        }
+        Self { walked, places: Arc::new(places) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,10 +55,7 @@ impl Files {
         let (walked, places) = (self.walked.clone(), self.places.clone());
         (0..places.len()).map(move |slot| {
             let found = &walked.found[places[slot]];
-            Job {
-                slot,
-                input: input(&walked, found),
-            }
+            Job { slot, input: input(&walked, found) }
         })
     }
 
@@ -92,9 +86,7 @@ impl Files {
                         (file(found, content), Some(sent))
                     }
                     Some((Outcome::Failed(error), _)) => {
-                        prepared
-                            .left_out
-                            .push(left_out(&self.walked.local(found), &error));
+                        prepared.left_out.push(left_out(&self.walked.local(found), &error));
                         continue;
                     }
                     None => continue,
@@ -134,11 +126,7 @@ fn left_out(local: &Path, error: &Error) -> Error {
 
 fn sent(content: &Content, sent_bytes: u64) -> Sent {
     let size = content.seen.size;
-    Sent {
-        size,
-        digest: content.digest,
-        sent_bytes: sent_bytes.min(size),
-    }
+    Sent { size, digest: content.digest, sent_bytes: sent_bytes.min(size) }
 }
 
 fn file(found: &Found, content: Content) -> Planned {
@@ -150,11 +138,7 @@ fn file(found: &Found, content: Content) -> Planned {
     let size = content.seen.size;
     if content.chunks.len() > PLACE_BYTES {
         let chunks = Bytes::from(content.chunks);
-        planned.manifest = Some(Manifest {
-            size,
-            digest,
-            chunks,
-        });
+        planned.manifest = Some(Manifest { size, digest, chunks });
     } else {
         (planned.entry.size, planned.entry.blake3) = (size, digest);
     }
@@ -169,15 +153,9 @@ fn entry(found: &Found, kind: Kind) -> Planned {
         modified_at: Some(timestamp(found.modified)),
         ..NewEntry::default()
     };
-    Planned {
-        entry,
-        manifest: None,
-    }
+    Planned { entry, manifest: None }
 }
 
 fn timestamp((seconds, nanos): (i64, i64)) -> Timestamp {
-    Timestamp {
-        seconds,
-        nanos: i32::try_from(nanos).unwrap_or_default(),
-    }
+    Timestamp { seconds, nanos: i32::try_from(nanos).unwrap_or_default() }
 }

@@ -62,10 +62,7 @@ pub(crate) struct Walked {
 impl Walked {
     /// Walks all `roots`, which are to stand below `base`.
     pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>) -> Self {
-        let mut walker = Walker {
-            base,
-            walked: Self::default(),
-        };
+        let mut walker = Walker { base, walked: Self::default() };
         let names = roots.iter().map(|root| root.name.as_str());
         let twins = names::twins(names);
         walker.walked.roots = roots;
@@ -86,18 +83,9 @@ impl Walked {
     /// A single file that comes from stdin.
     pub(crate) fn stdin(name: &str) -> Self {
         let (name, local) = (name.to_owned(), PathBuf::from("-"));
-        let found = Found {
-            path: name.clone(),
-            what: What::File,
-            mode: 0o644,
-            modified: (0, 0),
-            root: 0,
-        };
-        Self {
-            roots: vec![Root { local, name }],
-            found: vec![found],
-            ..Self::default()
-        }
+        let found =
+            Found { path: name.clone(), what: What::File, mode: 0o644, modified: (0, 0), root: 0 };
+        Self { roots: vec![Root { local, name }], found: vec![found], ..Self::default() }
     }
 
     /// Where a thing is on this machine.
@@ -171,13 +159,7 @@ impl Walker<'_> {
         };
         let Seen { modified, mode, .. } = Seen::of(metadata);
         let parent = path.clone();
-        self.walked.found.push(Found {
-            path,
-            what,
-            mode,
-            modified,
-            root,
-        });
+        self.walked.found.push(Found { path, what, mode, modified, root });
         for child in children {
             self.child(root, &parent, child);
         }
@@ -219,19 +201,13 @@ impl Walker<'_> {
         let mut place = 0;
         children.retain(|_| {
             place += 1;
-            twins
-                .binary_search_by_key(&(place - 1), |&(later, _)| later)
-                .is_err()
+            twins.binary_search_by_key(&(place - 1), |&(later, _)| later).is_err()
         });
         Ok(children)
     }
 
     fn too_far(&self, path: &str) -> Option<&'static str> {
-        let depth = if path.is_empty() {
-            0
-        } else {
-            path.split('/').count()
-        };
+        let depth = if path.is_empty() { 0 } else { path.split('/').count() };
         let bytes = if path.is_empty() { 0 } else { path.len() + 1 };
         if self.base.names().len() + depth > names::DEPTH_MAX {
             return Some("a path is at most 128 names deep");
@@ -243,17 +219,13 @@ impl Walker<'_> {
     fn invalid(&mut self, local: &Path, problem: &str) {
         let shown = local.to_string_lossy();
         let message = format!("{shown}: {problem}");
-        self.walked
-            .invalid
-            .push(Error::new(Exit::Usage, "INVALID_NAME", message).at(shown));
+        self.walked.invalid.push(Error::new(Exit::Usage, "INVALID_NAME", message).at(shown));
     }
 
     fn unreadable(&mut self, local: &Path, error: &io::Error) {
         let problem = Error::file("read", local, error);
         let message = format!("{}; it is left out", problem.message());
-        self.walked
-            .unreadable
-            .push(Error::partial(message).at(local.to_string_lossy()));
+        self.walked.unreadable.push(Error::partial(message).at(local.to_string_lossy()));
     }
 }
 
@@ -301,19 +273,12 @@ mod tests {
 
     fn walk(local: &Path, name: &str) -> Walked {
         let base = RemotePath::parse("/base").unwrap();
-        let root = Root {
-            local: local.to_owned(),
-            name: name.to_owned(),
-        };
+        let root = Root { local: local.to_owned(), name: name.to_owned() };
         Walked::walk(&base, vec![root])
     }
 
     fn paths(walked: &Walked) -> Vec<&str> {
-        walked
-            .found
-            .iter()
-            .map(|found| found.path.as_str())
-            .collect()
+        walked.found.iter().map(|found| found.path.as_str()).collect()
     }
 
     #[test]
@@ -325,10 +290,7 @@ mod tests {
         }
         symlink("../outside", dir.path().join("link")).unwrap();
         let walked = walk(dir.path(), "");
-        assert_eq!(
-            paths(&walked),
-            ["", "a", "b", "b/a", "b/empty", "b/z", "b-", "link"]
-        );
+        assert_eq!(paths(&walked), ["", "a", "b", "b/a", "b/empty", "b/z", "b-", "link"]);
         assert_eq!(walked.bytes, 8);
         assert_eq!(walked.found[7].what, What::Symlink("../outside".into()));
         assert_eq!(walked.local(&walked.found[3]), dir.path().join("b/a"));
@@ -347,15 +309,7 @@ mod tests {
     #[test]
     fn every_twin_and_every_bad_name_is_named() {
         let dir = TempDir::new().unwrap();
-        for name in [
-            "README",
-            "readme",
-            "ReadMe",
-            "\u{e9}",
-            "e\u{301}",
-            "bad\nname",
-            "good",
-        ] {
+        for name in ["README", "readme", "ReadMe", "\u{e9}", "e\u{301}", "bad\nname", "good"] {
             fs::write(dir.path().join(name), b"").unwrap();
         }
         let broken = std::ffi::OsStr::from_bytes(b"broken\xff");

@@ -1,0 +1,434 @@
+//! Writes beneath one directory and nowhere else, whatever the server says and whatever stands there.
+//!
+//! Folders are opened with `openat2` so that no symlink and no `..` on the way is followed (one name at
+//! a time where the kernel lacks it). A file is written under another name beside its place and renamed
+//! into it when it is whole; a symlink that stands at a file's place is replaced, never followed.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fs::{
+    self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
+    Timespec, Timestamps, UTIME_OMIT,
+};
+use rustix::io::Errno;
+
+/// What is written and not whole yet has this behind its name.
+const PARTIAL: &str = ".depot-partial";
+
+/// The longest name that file systems take, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// A directory that things are written beneath.
+pub(crate) struct Beneath {
+    root: Arc<Folder>,
+    /// For messages.
+    path: PathBuf,
+    /// The folder that was opened last: a tree is written folder by folder.
+    last: Mutex<Option<(String, Arc<Folder>)>>,
+}
+
+/// A directory that is open.
+pub(crate) struct Folder {
+    fd: OwnedFd,
+}
+
+/// Permission bits and time of modification of what is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) mode: u32,
+    /// Seconds and nanoseconds; none leaves the time as it is.
+    pub(crate) modified: Option<(i64, i64)>,
+}
+
+/// What becomes of a file that stands at the place of a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Replace,
+    Refuse,
+}
+
+/// A file that is being written beside its place.
+pub(crate) struct Partial {
+    folder: Arc<Folder>,
+    temporary: std::ffi::OsString,
+    pub(crate) file: File,
+    /// Whether it holds bytes of an earlier try.
+    pub(crate) is_resumed: bool,
+}
+
+impl Beneath {
+    /// `path` is a directory, or a symlink to one: a person named it.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let shown = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = fs::openat(CWD, shown, flags, Mode::empty())?;
+        Ok(Self { root: Arc::new(Folder { fd }), path: path.to_owned(), last: Mutex::new(None) })
+    }
+
+    /// The folder at `relative`, such as `a/b`; empty for the directory itself.
+    pub(crate) fn folder(&self, relative: &str) -> io::Result<Arc<Folder>> {
+        if relative.is_empty() {
+            return Ok(self.root.clone());
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((path, folder)) = &*last
+            && path == relative
+        {
+            return Ok(folder.clone());
+        }
+        let fd = open_beneath(&self.root.fd, relative)?;
+        let folder = Arc::new(Folder { fd });
+        *last = Some((relative.to_owned(), folder.clone()));
+        Ok(folder)
+    }
+
+    /// Where something is, for messages.
+    pub(crate) fn shown(&self, folder: &str, name: &OsStr) -> PathBuf {
+        match folder {
+            "" => self.path.join(name),
+            _ => self.path.join(folder).join(name),
+        }
+    }
+
+    /// Returns when all that was written is on disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(fs::syncfs(&self.root.fd)?)
+    }
+
+    /// Makes the folder at `relative`, whose parent stands, unless it stands itself. It can be written
+    /// into until its own permissions are set, which is done when it is full.
+    pub(crate) fn make_folder(&self, relative: &str) -> io::Result<()> {
+        let (parent, name) = relative.rsplit_once('/').unwrap_or(("", relative));
+        match fs::mkdirat(&self.folder(parent)?.fd, name, Mode::RWXU) {
+            Err(Errno::EXIST) => {}
+            made => return made.map_err(io::Error::from),
+        }
+        let folder = self.folder(relative)?;
+        let mode = Mode::from_raw_mode(fs::fstat(&folder.fd)?.st_mode & 0o7777);
+        if !mode.contains(Mode::RWXU) {
+            fs::fchmod(&folder.fd, mode | Mode::RWXU)?;
+        }
+        Ok(())
+    }
+}
+
+impl Folder {
+    /// What stands at a name, itself: a symlink is not followed.
+    pub(crate) fn standing(&self, name: &OsStr) -> io::Result<Option<Stat>> {
+        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins a file, or goes on with one that was begun earlier and not finished.
+    pub(crate) fn begin(self: &Arc<Self>, name: &OsStr) -> io::Result<Partial> {
+        let temporary = temporary_name(name);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fresh = flags | OFlags::CREATE | OFlags::EXCL;
+        let private = Mode::RUSR | Mode::WUSR;
+        let (fd, is_resumed) = match fs::openat(&self.fd, &*temporary, fresh, private) {
+            Ok(fd) => (fd, false),
+            Err(Errno::EXIST) => (self.begun(&temporary, flags)?, true),
+            Err(error) => return Err(error.into()),
+        };
+        fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).map_err(|_| in_use())?;
+        if is_resumed {
+            self.is_still_there(&temporary, &fd)?;
+        }
+        Ok(Partial { folder: self.clone(), temporary, file: File::from(fd), is_resumed })
+    }
+
+    /// Opens what an earlier try left; anything that it cannot have left is replaced.
+    fn begun(&self, temporary: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+        if let Ok(fd) = fs::openat(&self.fd, temporary, flags, Mode::empty()) {
+            let stat = fs::fstat(&fd)?;
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if is_file && stat.st_nlink == 1 {
+                return Ok(fd);
+            }
+        }
+        fs::unlinkat(&self.fd, temporary, AtFlags::empty())?;
+        let fresh = flags | OFlags::CREATE | OFlags::EXCL;
+        Ok(fs::openat(&self.fd, temporary, fresh, Mode::RUSR | Mode::WUSR)?)
+    }
+
+    /// Whoever had the file before us may have finished it in between.
+    fn is_still_there(&self, temporary: &OsStr, fd: &OwnedFd) -> io::Result<()> {
+        let ours = fs::fstat(fd)?;
+        match self.standing(temporary)? {
+            Some(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => Ok(()),
+            _ => Err(in_use()),
+        }
+    }
+
+    /// Makes a symlink, in place of a file or a symlink that stands there.
+    pub(crate) fn symlink(
+        &self,
+        name: &OsStr,
+        target: &str,
+        attributes: Attributes,
+    ) -> io::Result<()> {
+        let standing = fs::readlinkat(&self.fd, name, Vec::new());
+        if !standing.is_ok_and(|standing| standing.as_bytes() == target.as_bytes()) {
+            let temporary = temporary_name(name);
+            match fs::unlinkat(&self.fd, &*temporary, AtFlags::empty()) {
+                Err(error) if error != Errno::NOENT => return Err(error.into()),
+                _ => {}
+            }
+            fs::symlinkat(target, &self.fd, &*temporary)?;
+            if let Err(error) = fs::renameat(&self.fd, &*temporary, &self.fd, name) {
+                let _ = fs::unlinkat(&self.fd, &*temporary, AtFlags::empty());
+                return Err(error.into());
+            }
+        }
+        if let Some(times) = times(attributes) {
+            fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the permissions of a file that stands as it should, without opening what it is not.
+    pub(crate) fn set_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.fd, name, flags, Mode::empty())?;
+        Ok(fs::fchmod(&fd, file_mode(mode))?)
+    }
+
+    /// Sets the folder's own permissions and time, once it is full.
+    pub(crate) fn finish(&self, attributes: Attributes) -> io::Result<()> {
+        fs::fchmod(&self.fd, Mode::from_raw_mode(attributes.mode & 0o7777))?;
+        if let Some(times) = times(attributes) {
+            fs::futimens(&self.fd, &times)?;
+        }
+        Ok(())
+    }
+}
+
+impl Partial {
+    /// The file is whole: it gets its permissions, its time and its name.
+    pub(crate) fn finish(
+        self,
+        name: &OsStr,
+        attributes: Attributes,
+        existing: Existing,
+    ) -> io::Result<()> {
+        fs::fchmod(&self.file, file_mode(attributes.mode))?;
+        if let Some(times) = times(attributes) {
+            fs::futimens(&self.file, &times)?;
+        }
+        let renamed = self.rename(name, existing);
+        if renamed.is_err() {
+            // What is in the way stays; what was written for nothing does not.
+            self.discard();
+        }
+        renamed
+    }
+
+    fn rename(&self, name: &OsStr, existing: Existing) -> io::Result<()> {
+        let folder = &self.folder.fd;
+        let renamed = match existing {
+            Existing::Replace => fs::renameat(folder, &*self.temporary, folder, name),
+            Existing::Refuse => {
+                let flags = RenameFlags::NOREPLACE;
+                match fs::renameat_with(folder, &*self.temporary, folder, name, flags) {
+                    // A file system without it: the look before is all there is.
+                    Err(Errno::INVAL | Errno::NOSYS) if self.folder.standing(name)?.is_none() => {
+                        fs::renameat(folder, &*self.temporary, folder, name)
+                    }
+                    renamed => renamed,
+                }
+            }
+        };
+        renamed.map_err(io::Error::from)
+    }
+
+    /// Returns when its bytes are on disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Nothing of it is worth keeping.
+    pub(crate) fn discard(self) {
+        let _ = fs::unlinkat(&self.folder.fd, &*self.temporary, AtFlags::empty());
+    }
+}
+
+fn open_beneath(root: &OwnedFd, relative: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match fs::openat2(root, relative, flags, Mode::empty(), resolve) {
+        // Not in this kernel, or not in this sandbox.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => open_by_name(root, relative),
+        opened => Ok(opened?),
+    }
+}
+
+/// One name after the other, none of them a symlink.
+fn open_by_name(root: &OwnedFd, relative: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut at = root.as_fd().try_clone_to_owned()?;
+    for name in relative.split('/') {
+        if matches!(name, "" | "." | "..") {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        at = fs::openat(&at, name, flags, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+/// `.NAME.depot-partial`, or a hash in place of a name that would become too long.
+fn temporary_name(name: &OsStr) -> std::ffi::OsString {
+    let mut temporary = std::ffi::OsString::from(".");
+    if name.len() + 1 + PARTIAL.len() <= NAME_BYTES_MAX {
+        temporary.push(name);
+    } else {
+        temporary.push(&blake3::hash(name.as_encoded_bytes()).to_hex()[..32]);
+    }
+    temporary.push(PARTIAL);
+    temporary
+}
+
+fn in_use() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another depot is writing it")
+}
+
+/// Without set-user-id and set-group-id: a file that was fetched gives nobody more than they had.
+fn file_mode(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode & 0o1777)
+}
+
+fn times(attributes: Attributes) -> Option<Timestamps> {
+    let (tv_sec, tv_nsec) = attributes.modified?;
+    Some(Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec, tv_nsec },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::path::Path;
+
+    use rustix::fd::OwnedFd;
+    use tempfile::TempDir;
+
+    use super::{Attributes, Beneath, Existing, open_beneath, open_by_name};
+
+    const ATTRIBUTES: Attributes = Attributes { mode: 0o640, modified: Some((1_000_000, 7)) };
+
+    fn write(root: &Path, folder: &str, name: &str, text: &[u8]) -> std::io::Result<()> {
+        let beneath = Beneath::open(root)?;
+        let mut partial = beneath.folder(folder)?.begin(OsStr::new(name))?;
+        partial.file.write_all(text)?;
+        partial.finish(OsStr::new(name), ATTRIBUTES, Existing::Replace)
+    }
+
+    #[test]
+    fn a_file_comes_whole_with_its_permissions_and_time() {
+        let dir = TempDir::new().unwrap();
+        Beneath::open(dir.path()).unwrap().make_folder("a").unwrap();
+        write(dir.path(), "a", "x", b"new").unwrap();
+        let metadata = fs::metadata(dir.path().join("a/x")).unwrap();
+        assert_eq!(metadata.mode() & 0o7777, 0o640);
+        assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1_000_000, 7));
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_symlink_on_the_way_is_not_followed() {
+        let (dir, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        symlink(outside.path(), dir.path().join("a")).unwrap();
+        let beneath = Beneath::open(dir.path()).unwrap();
+        assert!(beneath.folder("a").is_err());
+        assert!(beneath.make_folder("a").is_err());
+        assert!(beneath.make_folder("a/b").is_err());
+        assert!(write(dir.path(), "a", "x", b"").is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_symlink_at_the_place_is_replaced_and_its_target_left_alone() {
+        let dir = TempDir::new().unwrap();
+        let outside = dir.path().join("outside");
+        fs::write(&outside, b"old").unwrap();
+        fs::create_dir(dir.path().join("in")).unwrap();
+        symlink(&outside, dir.path().join("in/x")).unwrap();
+        symlink(&outside, dir.path().join("in/.y.depot-partial")).unwrap();
+        write(dir.path(), "in", "x", b"new").unwrap();
+        write(dir.path(), "in", "y", b"new").unwrap();
+        assert_eq!(fs::read(&outside).unwrap(), b"old");
+        assert_eq!(fs::read(dir.path().join("in/x")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(dir.path().join("in/y")).unwrap().is_file());
+    }
+
+    #[test]
+    fn nothing_above_can_be_reached() {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir_all(dir.path().join("root/a")).unwrap();
+        let root = OwnedFd::from(fs::File::open(dir.path().join("root")).unwrap());
+        for path in ["..", "a/../..", "/", "/tmp", "../root", "a/.."] {
+            assert!(open_by_name(&root, path).is_err(), "{path}");
+        }
+        for path in ["..", "a/../..", "/", "/tmp", "../root"] {
+            assert!(open_beneath(&root, path).is_err(), "{path}");
+        }
+        assert!(open_beneath(&root, "a").is_ok() && open_by_name(&root, "a").is_ok());
+    }
+
+    #[test]
+    fn what_was_begun_is_gone_on_with_by_one_alone() {
+        let dir = TempDir::new().unwrap();
+        let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
+        let name = OsStr::new("x");
+        let mut first = folder.begin(name).unwrap();
+        first.file.write_all(b"half").unwrap();
+        assert!(folder.begin(name).is_err(), "somebody writes it");
+        drop(first);
+        let second = folder.begin(name).unwrap();
+        assert!(second.is_resumed);
+        assert_eq!(second.file.metadata().unwrap().len(), 4);
+        second.finish(name, ATTRIBUTES, Existing::Refuse).unwrap();
+        let third = folder.begin(name).unwrap();
+        assert!(!third.is_resumed);
+        assert!(third.finish(name, ATTRIBUTES, Existing::Refuse).is_err(), "it stands already");
+    }
+
+    #[test]
+    fn symlinks_are_made_as_they_are() {
+        let dir = TempDir::new().unwrap();
+        let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
+        fs::write(dir.path().join("x"), b"old").unwrap();
+        for target in ["../outside", "elsewhere"] {
+            folder.symlink(OsStr::new("x"), target, ATTRIBUTES).unwrap();
+            assert_eq!(fs::read_link(dir.path().join("x")).unwrap(), Path::new(target));
+        }
+        assert_eq!(fs::symlink_metadata(dir.path().join("x")).unwrap().mtime(), 1_000_000);
+    }
+
+    #[test]
+    fn set_user_id_is_not_fetched() {
+        let dir = TempDir::new().unwrap();
+        let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
+        let partial = folder.begin(OsStr::new("x")).unwrap();
+        let attributes = Attributes { mode: 0o6755, modified: None };
+        partial.finish(OsStr::new("x"), attributes, Existing::Replace).unwrap();
+        assert_eq!(fs::metadata(dir.path().join("x")).unwrap().mode() & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn the_longest_name_has_room_for_its_partial() {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), "", &"x".repeat(255), b"").unwrap();
+    }
+}

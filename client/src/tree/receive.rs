@@ -1,0 +1,309 @@
+//! Brings a checked list of entries here: folders first, then files (small ones by the hundred, large
+//! ones by chunks), symlinks after all that is written, and the folders' own permissions at the very
+//! end. What stands already as it should is left alone. What cannot be written is named, and the rest
+//! goes on.
+
+use std::collections::HashSet;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use rustix::fs::{FileType, Stat};
+use tokio::task::{block_in_place, spawn_blocking};
+
+use super::beneath::{Attributes, Beneath, Existing};
+use super::listed::{Item, ItemKind};
+use crate::connect::Session;
+use crate::error::{Error, Exit, Result};
+use crate::output::Progress;
+use crate::transfer::many::{self, Small, is_small};
+use crate::transfer::{Downloads, Target, Wanted};
+
+/// Calls for small files at once, for each connection; each writes its files while others arrive.
+const CALLS_A_CONNECTION: usize = 2;
+
+/// Large files at once.
+const LARGE_AT_ONCE: usize = 3;
+
+/// Where a list of entries goes.
+pub(crate) struct Receiving {
+    pub(crate) session: Session,
+    pub(crate) downloads: Downloads,
+    pub(crate) beneath: Arc<Beneath>,
+    pub(crate) progress: Progress,
+}
+
+/// What became of each item.
+pub(crate) struct Received {
+    /// For files that stand now as they should, the bytes that were fetched for them.
+    pub(crate) bytes: Vec<Option<u64>>,
+    pub(crate) left_out: Vec<Error>,
+}
+
+impl Receiving {
+    /// Writes all items; an error only where nothing more can be written at all.
+    pub(crate) async fn all(&self, items: &Arc<Vec<Item>>) -> Result<Received> {
+        let mut received = Received { bytes: vec![None; items.len()], left_out: Vec::new() };
+        let lost = block_in_place(|| self.folders(items, &mut received))?;
+        let (small, large) = block_in_place(|| self.missing(items, &lost, &mut received))?;
+        self.small(items, small, &mut received).await?;
+        self.large(items, large, &mut received).await?;
+        block_in_place(|| self.symlinks(items, &lost, &mut received))?;
+        block_in_place(|| self.attributes(items, &lost, &mut received));
+        Ok(received)
+    }
+
+    /// Where an item goes, for messages and JSON.
+    pub(crate) fn shown(&self, item: &Item) -> PathBuf {
+        self.beneath.shown(&item.folder, &item.name)
+    }
+
+    /// Makes the folders; those that cannot be made are lost, with all that is in them.
+    fn folders(&self, items: &[Item], received: &mut Received) -> Result<HashSet<String>> {
+        let mut lost = HashSet::new();
+        for item in items.iter().filter(|item| matches!(item.what, ItemKind::Folder)) {
+            let relative = item.relative();
+            if lost.contains(&item.folder) {
+                lost.insert(relative);
+            } else if let Err(error) = self.beneath.make_folder(&relative) {
+                received.leave_out(self.failed(item, &error, " with all that is in it"))?;
+                lost.insert(relative);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The places of the files that do not stand here yet: small ones, and large ones.
+    fn missing(
+        &self,
+        items: &[Item],
+        lost: &HashSet<String>,
+        received: &mut Received,
+    ) -> Result<(Vec<Small>, Vec<usize>)> {
+        let (mut small, mut large) = (Vec::new(), Vec::new());
+        for (place, item) in items.iter().enumerate() {
+            let ItemKind::File { version, size, digest } = &item.what else { continue };
+            if lost.contains(&item.folder) {
+                continue;
+            }
+            match self.stands(item, *size) {
+                Ok(true) => {
+                    self.progress.add(*size);
+                    received.bytes[place] = Some(0);
+                }
+                Ok(false) if is_small(*size) => {
+                    let (version, digest) = (version.clone(), *digest);
+                    small.push(Small { place, version, size: *size, digest });
+                }
+                Ok(false) => large.push(place),
+                Err(error) => received.leave_out(self.failed(item, &error, ""))?,
+            }
+        }
+        Ok((small, large))
+    }
+
+    /// Whether the file is here already: a size and a time to the nanosecond that are the same are
+    /// taken for the same content.
+    fn stands(&self, item: &Item, size: u64) -> io::Result<bool> {
+        let folder = self.beneath.folder(&item.folder)?;
+        let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
+        if !is_unchanged(&stat, size, item.attributes) {
+            return Ok(false);
+        }
+        if stat.st_mode & 0o1777 != item.attributes.mode & 0o1777 {
+            folder.set_mode(&item.name, item.attributes.mode)?;
+        }
+        Ok(true)
+    }
+
+    async fn small(
+        &self,
+        items: &Arc<Vec<Item>>,
+        small: Vec<Small>,
+        received: &mut Received,
+    ) -> Result<()> {
+        let calls = CALLS_A_CONNECTION * self.session.connections();
+        let batches = many::batches(small).into_iter();
+        let mut done = stream::iter(batches.map(|batch| self.batch(items.clone(), batch)))
+            .buffer_unordered(calls);
+        while let Some(batch) = done.next().await {
+            for (file, written) in batch? {
+                self.progress.add(file.size);
+                match written {
+                    Ok(()) => received.bytes[file.place] = Some(file.size),
+                    Err(error) => {
+                        received.leave_out(self.failed(&items[file.place], &error, ""))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches one batch and writes it on a thread where that holds nobody up.
+    async fn batch(
+        &self,
+        items: Arc<Vec<Item>>,
+        batch: Vec<Small>,
+    ) -> Result<Vec<(Small, io::Result<()>)>> {
+        let contents = many::fetch(&self.session, &batch).await?;
+        let beneath = self.beneath.clone();
+        let written = spawn_blocking(move || {
+            let files = batch.into_iter().zip(contents);
+            files
+                .map(|(file, content)| {
+                    let written = write(&beneath, &items[file.place], &content);
+                    (file, written)
+                })
+                .collect()
+        });
+        written.await.map_err(|error| Error::io("write the files", &io::Error::other(error)))
+    }
+
+    async fn large(
+        &self,
+        items: &[Item],
+        large: Vec<usize>,
+        received: &mut Received,
+    ) -> Result<()> {
+        let fetched = large.into_iter().map(|place| async move {
+            (place, self.one(&items[place], Existing::Replace, false).await)
+        });
+        let mut done = stream::iter(fetched).buffer_unordered(LARGE_AT_ONCE);
+        while let Some((place, fetched)) = done.next().await {
+            match fetched {
+                Ok(bytes) => received.bytes[place] = Some(bytes),
+                Err(error) if is_local(&error) => received.leave_out(error)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches one file by its chunks; the bytes received.
+    pub(crate) async fn one(&self, item: &Item, existing: Existing, sync: bool) -> Result<u64> {
+        let ItemKind::File { version, size, digest } = &item.what else {
+            return Err(Error::bad_answer(format!("{} is no file", item.path)));
+        };
+        let wanted = Wanted::version(version, *size, digest.as_bytes())?;
+        let to = Destination { item, existing, sync };
+        receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await
+    }
+
+    /// Last of all that has a name, so that nothing is ever written through one of them.
+    fn symlinks(
+        &self,
+        items: &[Item],
+        lost: &HashSet<String>,
+        received: &mut Received,
+    ) -> Result<()> {
+        for item in items.iter().filter(|item| !lost.contains(&item.folder)) {
+            let ItemKind::Symlink(target) = &item.what else { continue };
+            let folder = self.beneath.folder(&item.folder);
+            let made =
+                folder.and_then(|folder| folder.symlink(&item.name, target, item.attributes));
+            if let Err(error) = made {
+                received.leave_out(self.failed(item, &error, ""))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The deepest first: writing into a folder would change its time.
+    fn attributes(&self, items: &[Item], lost: &HashSet<String>, received: &mut Received) {
+        for item in items.iter().rev() {
+            let relative = item.relative();
+            if !matches!(item.what, ItemKind::Folder) || lost.contains(&relative) {
+                continue;
+            }
+            let folder = self.beneath.folder(&relative);
+            if let Err(error) = folder.and_then(|folder| folder.finish(item.attributes)) {
+                received.left_out.push(self.failed(item, &error, ""));
+            }
+        }
+    }
+
+    fn failed(&self, item: &Item, error: &io::Error, more: &str) -> Error {
+        let told = Error::file("write", &self.shown(item), error);
+        let message = format!("{}; it is left out{more}", told.message());
+        told.with_message(message)
+    }
+}
+
+impl Received {
+    /// Goes on without it, unless nothing more can be written at all.
+    fn leave_out(&mut self, error: Error) -> Result<()> {
+        if error.exit() == Exit::Exhausted {
+            return Err(error);
+        }
+        self.left_out.push(error);
+        Ok(())
+    }
+}
+
+/// Where one content goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    pub(crate) item: &'a Item,
+    pub(crate) existing: Existing,
+    pub(crate) sync: bool,
+}
+
+/// Fetches one content into its place beneath a directory; the bytes received.
+pub(crate) async fn receive(
+    downloads: &Downloads,
+    beneath: &Beneath,
+    wanted: &Wanted,
+    to: Destination<'_>,
+    progress: &Progress,
+) -> Result<u64> {
+    let Destination { item, existing, sync } = to;
+    let path = beneath.shown(&item.folder, &item.name);
+    let failed = |error: io::Error| Error::file("write", &path, &error);
+    let folder = beneath.folder(&item.folder).map_err(failed)?;
+    let partial = folder.begin(&item.name).map_err(failed)?;
+    let target = Target { file: &partial.file, path: &path, is_resumed: partial.is_resumed };
+    let received = match downloads.to_file(wanted, target, progress).await {
+        Ok(received) => received,
+        Err(error) => {
+            if error.exit() == Exit::DataLoss {
+                partial.discard();
+            }
+            return Err(error);
+        }
+    };
+    if sync {
+        block_in_place(|| partial.sync()).map_err(failed)?;
+    }
+    partial.finish(&item.name, item.attributes, existing).map_err(failed)?;
+    Ok(received)
+}
+
+fn write(beneath: &Beneath, item: &Item, content: &Bytes) -> io::Result<()> {
+    let folder = beneath.folder(&item.folder)?;
+    let mut partial = folder.begin(&item.name)?;
+    if partial.is_resumed {
+        partial.file.set_len(0)?;
+    }
+    match partial.file.write_all(content) {
+        Ok(()) => partial.finish(&item.name, item.attributes, Existing::Replace),
+        Err(error) => {
+            partial.discard();
+            Err(error)
+        }
+    }
+}
+
+fn is_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
+    let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && u64::try_from(stat.st_size) == Ok(size)
+        && attributes.modified == Some(modified)
+}
+
+/// Whether it is this machine that refused one file.
+fn is_local(error: &Error) -> bool {
+    error.reason().starts_with("LOCAL_")
+}
