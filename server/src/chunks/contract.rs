@@ -75,7 +75,7 @@ pub(super) async fn scan_all(chunks: &dyn Chunks, pack: PackId, limit: usize) ->
 pub(super) async fn chunks_come_back_as_they_went_in(chunks: Arc<dyn Chunks>) {
     for lane in [Lane::Small, Lane::Bulk] {
         let contents: Vec<_> =
-            [1, 63, 64, 4096, 16 << 10, (16 << 10) + 1, 70_000, 2 << 20, CHUNK_BYTES_MAX as usize]
+            [1, 63, 64, 4096, 64 << 10, (64 << 10) + 1, 2 << 20, CHUNK_BYTES_MAX as usize]
                 .into_iter()
                 .map(|length| noise(length as u64, length))
                 .collect();

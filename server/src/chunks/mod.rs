@@ -61,12 +61,14 @@ pub struct PackInfo {
 /// A store of chunks.
 #[async_trait]
 pub trait Chunks: Send + Sync {
-    /// Appends chunks in order; they are on stable storage when this answers, one place for each. After
+    /// Appends chunks in order; they are on stable storage when this answers, one place for each. The
+    /// store does not hash them again. When the wait is given up they may be stored all the same. After
     /// a failed write or fdatasync the store accepts nothing more until it is opened again
     /// (`Kind::ReadOnly`); a full disk (`Kind::DiskFull`) is cut back cleanly and may be tried again.
     async fn append(&self, lane: Lane, chunks: Vec<NewChunk>) -> Result<Vec<ChunkPlace>>;
 
-    /// A chunk's bytes, checked against its name: `Kind::DataLoss` when they do not match it.
+    /// A chunk's bytes, checked against its name: `Kind::DataLoss` when they do not match it, cannot be
+    /// read, or their pack is gone.
     async fn read(&self, hash: ChunkHash, place: ChunkPlace) -> Result<Bytes>;
 
     /// All packs.
@@ -74,6 +76,8 @@ pub trait Chunks: Send + Sync {
 
     /// Reads and checks a pack's records from `offset` (0: the first), at most `limit` of them and no
     /// more than about 32 MiB; the number is where to go on, `None` at the end.
+    /// A pack that is still appended to is read up to its last durable record. `Kind::NotFound` for an
+    /// unknown pack.
     async fn scan(
         &self,
         pack: PackId,
@@ -82,5 +86,6 @@ pub trait Chunks: Send + Sync {
     ) -> Result<(Vec<Record>, Option<u64>)>;
 
     /// Unlinks a sealed pack and makes that durable. Unknown packs are no error: it may be asked twice.
+    /// `Kind::FailedPrecondition` for one that is still appended to.
     async fn remove(&self, pack: PackId) -> Result<()>;
 }

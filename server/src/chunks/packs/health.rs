@@ -74,3 +74,41 @@ impl Health {
         Failure::Stopped(errno)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::Health;
+    use crate::error::{Error, Kind};
+    use crate::model::PackId;
+
+    #[test]
+    fn only_what_is_known_to_pass_leaves_the_store_open() {
+        let health = Health::default();
+        for (errno, kind) in [
+            (Errno::NOSPC, Kind::DiskFull),
+            (Errno::DQUOT, Kind::DiskFull),
+            (Errno::MFILE, Kind::Unavailable),
+            (Errno::NFILE, Kind::Unavailable),
+            (Errno::NOMEM, Kind::Unavailable),
+        ] {
+            assert_eq!(Error::from(health.after(PackId::new(), errno)).kind(), kind);
+            assert!(health.check().is_ok(), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::ROFS, Errno::NXIO, Errno::ACCESS, Errno::FBIG] {
+            let health = Health::default();
+            let error = Error::from(health.after(PackId::new(), errno));
+            assert_eq!(error.kind(), Kind::ReadOnly);
+            assert!(health.check().is_err(), "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_sync_that_finds_no_room_stops_the_store_all_the_same() {
+        let health = Health::default();
+        let error = Error::from(health.stop(PackId::new(), Errno::NOSPC));
+        assert_eq!(error.kind(), Kind::ReadOnly);
+        assert!(health.check().is_err());
+    }
+}

@@ -49,12 +49,12 @@ impl Append {
 }
 
 /// The handle of a lane.
-pub(super) struct Lane {
+pub(super) struct LaneThreads {
     queue: Option<queue::Sender<Append>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Lane {
+impl LaneThreads {
     /// Starts a lane that goes on with this pack, or makes one when the first append comes.
     pub(super) fn start(
         store: &Arc<Store>,
@@ -83,7 +83,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for LaneThreads {
     fn drop(&mut self) {
         self.queue.take();
         for thread in self.threads.drain(..) {

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use self::directory::Directory;
 use self::disk::{Disk, Kernel};
 use self::health::Health;
-use self::lane::{Lane as Worker, Limits};
+use self::lane::{LaneThreads, Limits};
 pub use self::record::CHUNK_BYTES_MAX;
 use self::recover::{Recovered, recover, seal};
 use self::table::Table;
@@ -123,8 +123,8 @@ fn open_on(
         queued_max: options.bulk_queued_max,
         batch_bytes_max: options.bulk_batch_bytes_max,
     };
-    let small = Worker::start(&store, small_limits, small).map_err(failed)?;
-    let bulk = Worker::start(&store, bulk_limits, bulk).map_err(failed)?;
+    let small = LaneThreads::start(&store, small_limits, small).map_err(failed)?;
+    let bulk = LaneThreads::start(&store, bulk_limits, bulk).map_err(failed)?;
     Ok((Packs { small, bulk, store }, found))
 }
 
@@ -146,8 +146,8 @@ impl Store {
 
 /// The adapter.
 struct Packs {
-    small: Worker,
-    bulk: Worker,
+    small: LaneThreads,
+    bulk: LaneThreads,
     store: Arc<Store>,
 }
 

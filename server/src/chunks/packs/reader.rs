@@ -18,9 +18,10 @@ use crate::chunks::Record;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ChunkHash, ChunkPlace, PackId};
 
-/// Up to this length a chunk that is in the page cache is read where the caller is. Handing it to
-/// another thread costs more than the read and the hash together.
-const AT_ONCE_BYTES_MAX: u32 = 16 << 10;
+/// Up to this length a chunk that is in the page cache is read where the caller is: handing it to
+/// another thread costs more than the read and the hash together. Measured on 2 cores, reads/s from one
+/// task: 4 KiB 660,000 against 23,000; 64 KiB 72,000 (14 µs each) against 20,000.
+const AT_ONCE_BYTES_MAX: u32 = 64 << 10;
 
 /// About as many bytes of records are read by one `scan`.
 const SCAN_BYTES_MAX: u64 = 32 << 20;

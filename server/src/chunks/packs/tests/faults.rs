@@ -70,6 +70,30 @@ async fn packs_failed(house: &mut House, packs: &Packs) -> bool {
 }
 
 #[tokio::test]
+async fn a_pack_is_durable_by_its_name_before_it_has_records() {
+    let (mut house, disk) = (House::new(), Faulty::default());
+    let (packs, _) = house.open_on(disk.clone());
+    house.append(&packs, Lane::Small, 10).await;
+    house.append(&packs, Lane::Small, 10).await;
+    let calls = disk.state().calls.clone();
+    assert_eq!(calls, ["write", "sync", "sync_directory", "write", "sync", "write", "sync"]);
+}
+
+#[tokio::test]
+async fn a_start_that_cannot_sync_what_it_found_is_refused() {
+    let mut house = House::new();
+    let (packs, _) = house.open();
+    house.append(&packs, Lane::Small, 1000).await;
+    drop(packs);
+    house.ledger.clear();
+    let disk = Faulty::default();
+    disk.set(|state| state.failing_sync = Some(1));
+    let refused = open_on(Box::new(disk), &house.options(), &house.known()).err().unwrap();
+    assert_eq!(refused.kind(), Kind::ReadOnly);
+    assert_eq!(house.open().1.len(), 1);
+}
+
+#[tokio::test]
 async fn what_was_written_behind_a_failed_sync_is_not_acknowledged_either() {
     let (mut house, disk) = (House::new(), Faulty::default());
     let (packs, _) = house.open_on(disk.clone());
@@ -107,7 +131,7 @@ async fn appends_that_wait_share_a_sync_and_are_written_during_the_one_before() 
     let (house, disk) = (House::new(), Faulty::default());
     let (packs, _) = house.open_on(disk.clone());
     let packs = Arc::new(packs);
-    append(&*packs, Lane::Small, 0, 10).await;
+    let pack = append(&*packs, Lane::Small, 0, 10).await.place.pack;
     let (syncs, writes) = disk.counts();
     disk.set(|state| state.held = true);
     let mut waiting = vec![spawn_append(&packs, Lane::Small, 1)];
@@ -117,6 +141,7 @@ async fn appends_that_wait_share_a_sync_and_are_written_during_the_one_before() 
     waiting.extend((3..30).map(|seed| spawn_append(&packs, Lane::Small, seed)));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(waiting.iter().all(|append| !append.is_finished()), "nothing is durable yet");
+    assert_eq!(scan_all(&*packs, pack, 99).await.len(), 1, "and a scan does not show it");
     disk.set(|state| state.held = false);
     for append in waiting {
         append.await.unwrap().unwrap();

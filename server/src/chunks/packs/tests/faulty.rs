@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) syncs: usize,
     /// Calls of write that wrote something.
     pub(super) writes: usize,
+    /// Names of the calls so far.
+    pub(super) calls: Vec<&'static str>,
     /// Which sync fails.
     pub(super) failing_sync: Option<usize>,
     /// Bytes that fit on the disk.
@@ -61,8 +63,9 @@ impl Faulty {
         panic!("that never came about");
     }
 
-    fn count_sync(&self) -> Result<()> {
+    fn count_sync(&self, call: &'static str) -> Result<()> {
         let mut state = self.state();
+        state.calls.push(call);
         state.syncs += 1;
         let failing = state.failing_sync == Some(state.syncs);
         self.0.1.notify_all();
@@ -74,6 +77,7 @@ impl Faulty {
 impl Disk for Faulty {
     fn write(&self, file: BorrowedFd<'_>, pieces: &[IoSlice<'_>], offset: u64) -> Result<usize> {
         let mut state = self.state();
+        state.calls.push("write");
         if let Some(errno) = state.write_error {
             return Err(errno);
         }
@@ -91,16 +95,17 @@ impl Disk for Faulty {
     }
 
     fn sync(&self, file: BorrowedFd<'_>) -> Result<()> {
-        self.count_sync()?;
+        self.count_sync("sync")?;
         Kernel.sync(file)
     }
 
     fn sync_directory(&self, directory: BorrowedFd<'_>) -> Result<()> {
-        self.count_sync()?;
+        self.count_sync("sync_directory")?;
         Kernel.sync_directory(directory)
     }
 
     fn truncate(&self, file: BorrowedFd<'_>, length: u64) -> Result<()> {
+        self.state().calls.push("truncate");
         let error = self.state().truncate_error;
         error.map_or_else(|| Kernel.truncate(file, length), Err)
     }

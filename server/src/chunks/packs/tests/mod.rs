@@ -1,7 +1,6 @@
 //! Tests of the packs: the contract, then what only files can do. A `House` is a directory that outlives
 //! the stores that are opened in it, and a ledger of what they acknowledged, as the metadata would be.
 
-mod bench;
 mod faults;
 mod faulty;
 mod recovery;
