@@ -28,15 +28,10 @@ fn the_whole_house_was_read() {
     let sources = sources::all();
     assert!(sources.len() >= FILES_MIN, "only {} files", sources.len());
     for name in sources::CRATES {
-        assert!(
-            sources.iter().any(|source| source.path.starts_with(name)),
-            "nothing of {name}"
-        );
+        assert!(sources.iter().any(|source| source.path.starts_with(name)), "nothing of {name}");
     }
     let seen = directions::rooms_of(&sources);
-    for room in [
-        "main", "lib", "accounts", "content", "db", "chunks", "model", "error",
-    ] {
+    for room in ["main", "lib", "accounts", "content", "db", "chunks", "model", "error"] {
         assert!(seen.contains(room), "no room `{room}` in {seen:?}");
     }
 }

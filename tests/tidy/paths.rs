@@ -18,14 +18,8 @@ pub(crate) struct Named {
 
 /// All paths of a file: those of `use` items, and elsewhere those of at least two segments.
 pub(crate) fn of(source: &Source) -> Vec<Named> {
-    let mut finder = Finder {
-        module: module_of(&source.path),
-        named: Vec::new(),
-    };
-    let tokens = source
-        .text
-        .parse()
-        .expect("what parses as a file has tokens");
+    let mut finder = Finder { module: module_of(&source.path), named: Vec::new() };
+    let tokens = source.text.parse().expect("what parses as a file has tokens");
     finder.read(tokens, None);
     finder.named
 }
@@ -55,12 +49,9 @@ impl Finder {
         let mut at = 0;
         while at < tokens.len() {
             match &tokens[at..] {
-                [
-                    TokenTree::Ident(word),
-                    TokenTree::Ident(name),
-                    TokenTree::Group(body),
-                    ..,
-                ] if word == "mod" => {
+                [TokenTree::Ident(word), TokenTree::Ident(name), TokenTree::Group(body), ..]
+                    if word == "mod" =>
+                {
                     self.module.push(name.to_string());
                     self.read(body.stream(), None);
                     self.module.pop();
@@ -125,11 +116,7 @@ impl Finder {
     fn add(&mut self, segments: Vec<String>, first: &TokenTree, glob: bool) {
         let segments = self.written_out(segments);
         let line = first.span().start().line;
-        self.named.push(Named {
-            segments,
-            line,
-            glob,
-        });
+        self.named.push(Named { segments, line, glob });
     }
 
     /// Writes `self` and `super` out; `a::{self}` is `a`.
@@ -137,22 +124,14 @@ impl Finder {
         if segments.len() > 1 && segments.last().is_some_and(|last| last == "self") {
             segments.pop();
         }
-        let ups = segments
-            .iter()
-            .take_while(|name| *name == "self" || *name == "super")
-            .count();
+        let ups = segments.iter().take_while(|name| *name == "self" || *name == "super").count();
         if ups == 0 {
             return segments;
         }
-        let levels = segments[..ups]
-            .iter()
-            .filter(|name| *name == "super")
-            .count();
+        let levels = segments[..ups].iter().filter(|name| *name == "super").count();
         let kept = self.module.len().saturating_sub(levels);
         let root = std::iter::once("crate".to_owned());
-        root.chain(self.module[..kept].iter().cloned())
-            .chain(segments.split_off(ups))
-            .collect()
+        root.chain(self.module[..kept].iter().cloned()).chain(segments.split_off(ups)).collect()
     }
 }
 
@@ -180,10 +159,7 @@ mod tests {
 
     fn named(path: &str, text: &str) -> Vec<String> {
         let source = Source::parse(path, text);
-        of(&source)
-            .into_iter()
-            .map(|named| named.segments.join("::"))
-            .collect()
+        of(&source).into_iter().map(|named| named.segments.join("::")).collect()
     }
 
     #[test]
@@ -196,16 +172,9 @@ mod tests {
     #[test]
     fn relative_paths_start_from_the_root() {
         let text = "use super::auth; mod tests { use super::super::db; fn f() { self::g::h() } }";
-        let expected = [
-            "crate::rpc::auth",
-            "crate::rpc::db",
-            "crate::rpc::files::tests::g::h",
-        ];
+        let expected = ["crate::rpc::auth", "crate::rpc::db", "crate::rpc::files::tests::g::h"];
         assert_eq!(named("server/src/rpc/files.rs", text), expected);
-        assert_eq!(
-            named("server/src/rpc/mod.rs", "use super::db;"),
-            ["crate::db"]
-        );
+        assert_eq!(named("server/src/rpc/mod.rs", "use super::db;"), ["crate::db"]);
     }
 
     #[test]
@@ -219,9 +188,6 @@ mod tests {
 
     #[test]
     fn a_lone_name_counts_in_a_use_alone() {
-        assert_eq!(
-            named("client/src/x.rs", "use a; use ::b as c; fn d() { e() }"),
-            ["a", "b"]
-        );
+        assert_eq!(named("client/src/x.rs", "use a; use ::b as c; fn d() { e() }"), ["a", "b"]);
     }
 }

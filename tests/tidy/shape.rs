@@ -17,12 +17,8 @@ pub(crate) const LONG_FUNCTIONS_PERCENT: usize = 4;
 
 const EMPTY_NAMES: [&str; 6] = ["Manager", "Helper", "Helpers", "Util", "Utils", "Handler"];
 // Cut in two, so that this file may be read by its own check.
-const LEFTOVERS: [&str; 4] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("#[", "ignore"),
-];
+const LEFTOVERS: [&str; 4] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("#[", "ignore")];
 
 /// What is wrong with a file by itself, one line each.
 pub(crate) fn complaints(source: &Source) -> Vec<String> {
@@ -34,22 +30,16 @@ pub(crate) fn complaints(source: &Source) -> Vec<String> {
         ));
     }
     let globs = paths::of(source).into_iter().filter(|named| named.glob);
-    found.extend(globs.map(|named| {
-        format!(
-            "{}: a glob import hides what is used",
-            source.at(named.line)
-        )
-    }));
+    found.extend(
+        globs.map(|named| format!("{}: a glob import hides what is used", source.at(named.line))),
+    );
     for (index, line) in source.text.lines().enumerate() {
         let leftover = LEFTOVERS.iter().find(|mark| line.contains(**mark));
         found.extend(leftover.map(|mark| format!("{}: {mark} is left", source.at(index + 1))));
     }
     let lines = file_lines(source);
     if lines > FILE_LINES_MAX {
-        found.push(format!(
-            "{}: {lines} lines; the most is {FILE_LINES_MAX}",
-            source.path
-        ));
+        found.push(format!("{}: {lines} lines; the most is {FILE_LINES_MAX}", source.path));
     }
     let mut names = Names { source, found };
     names.visit_file(&source.syntax);
@@ -68,19 +58,12 @@ pub(crate) fn complaints_about_all(sources: &[Source]) -> Vec<String> {
         ));
     }
     let functions: Vec<Function> = sources.iter().flat_map(functions).collect();
-    let long: Vec<&Function> = functions
-        .iter()
-        .filter(|function| function.lines > FUNCTION_LINES_MAX)
-        .collect();
+    let long: Vec<&Function> =
+        functions.iter().filter(|function| function.lines > FUNCTION_LINES_MAX).collect();
     if !long.is_empty() && long.len() * 100 >= functions.len() * LONG_FUNCTIONS_PERCENT {
-        found.push(format!(
-            "{} of {} functions are too long",
-            long.len(),
-            functions.len()
-        ));
+        found.push(format!("{} of {} functions are too long", long.len(), functions.len()));
         found.extend(
-            long.iter()
-                .map(|function| format!("{}: {} lines", function.at, function.lines)),
+            long.iter().map(|function| format!("{}: {} lines", function.at, function.lines)),
         );
     }
     found
@@ -101,10 +84,7 @@ struct Function {
 }
 
 fn functions(source: &Source) -> Vec<Function> {
-    let mut lengths = Lengths {
-        source,
-        found: Vec::new(),
-    };
+    let mut lengths = Lengths { source, found: Vec::new() };
     lengths.visit_file(&source.syntax);
     lengths.found
 }
@@ -117,10 +97,7 @@ struct Lengths<'a> {
 impl Lengths<'_> {
     fn add(&mut self, name: &syn::Ident, block: &syn::Block) {
         let at = self.source.at(first_line_of(name));
-        self.found.push(Function {
-            at,
-            lines: lines_of(block),
-        });
+        self.found.push(Function { at, lines: lines_of(block) });
     }
 }
 
@@ -145,8 +122,7 @@ impl Names<'_> {
     fn function(&mut self, name: &syn::Ident) {
         if name.to_string().starts_with("get_") {
             let at = self.source.at(first_line_of(name));
-            self.found
-                .push(format!("{at}: `{name}`: say what it gives, without `get_`"));
+            self.found.push(format!("{at}: `{name}`: say what it gives, without `get_`"));
         }
     }
 
@@ -154,8 +130,7 @@ impl Names<'_> {
         let text = name.to_string();
         if EMPTY_NAMES.iter().any(|empty| text.ends_with(empty)) {
             let at = self.source.at(first_line_of(name));
-            self.found
-                .push(format!("{at}: `{name}` does not say what it is"));
+            self.found.push(format!("{at}: `{name}` does not say what it is"));
         }
     }
 }
@@ -243,11 +218,9 @@ mod tests {
 
     #[test]
     fn what_belongs_passes() {
-        for text in [
-            "fn target() {}",
-            "impl Foreign for Name { fn get_ref(&self) {} }",
-            "struct Utility;",
-        ] {
+        for text in
+            ["fn target() {}", "impl Foreign for Name { fn get_ref(&self) {} }", "struct Utility;"]
+        {
             assert_eq!(complaints(&file(text)), Vec::<String>::new(), "{text}");
         }
     }
@@ -257,10 +230,7 @@ mod tests {
         let most = "\n".repeat(FILE_LINES_MAX - 1);
         let tests = "#[cfg(test)]\nmod tests {\n\n\n}\n";
         assert!(!flagged(&most));
-        assert!(
-            !flagged(&(most.clone() + tests)),
-            "test modules do not count"
-        );
+        assert!(!flagged(&(most.clone() + tests)), "test modules do not count");
         assert!(flagged(&(most + "\n")));
     }
 

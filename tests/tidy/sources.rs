@@ -63,17 +63,13 @@ pub(crate) fn first_line_of(item: &impl Spanned) -> usize {
 pub(crate) fn is_test_module(module: &syn::ItemMod) -> bool {
     module.attrs.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Path>()
-                .is_ok_and(|path| path.is_ident("test"))
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
     })
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the workspace can be listed") {
-        let path = entry
-            .expect("a folder of the workspace can be listed")
-            .path();
+        let path = entry.expect("a folder of the workspace can be listed").path();
         if path.is_dir() {
             collect(&path, paths);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -33,20 +33,13 @@ pub(crate) async fn up(channel: Channel, bytes: u64) -> Result<(), Status> {
 /// One stream of so many bytes from the server.
 pub(crate) async fn down(channel: Channel, bytes: u64) -> Result<(), Status> {
     let mut grpc = ready(channel).await?;
-    let request = Request::new(ReadRequest {
-        length: Some(bytes),
-        ..ReadRequest::default()
-    });
+    let request = Request::new(ReadRequest { length: Some(bytes), ..ReadRequest::default() });
     let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
     let path = PathAndQuery::from_static("/bare/down");
-    let mut parts = grpc
-        .server_streaming(request, path, codec)
-        .await?
-        .into_inner();
+    let mut parts = grpc.server_streaming(request, path, codec).await?.into_inner();
     let mut received = 0;
-    while let Some(ReadResponse {
-        part: Some(read_response::Part::Data(data)),
-    }) = parts.message().await?
+    while let Some(ReadResponse { part: Some(read_response::Part::Data(data)) }) =
+        parts.message().await?
     {
         received += data.len() as u64;
     }
@@ -59,26 +52,18 @@ pub(crate) async fn down(channel: Channel, bytes: u64) -> Result<(), Status> {
 /// So many calls, one after the other.
 pub(crate) async fn unary(channel: Channel, calls: u64) -> Result<(), Status> {
     let mut grpc = ready(channel).await?;
-    let message = SendRequest {
-        body: "x".repeat(BODY_BYTES),
-        ..SendRequest::default()
-    };
+    let message = SendRequest { body: "x".repeat(BODY_BYTES), ..SendRequest::default() };
     for _ in 0..calls {
-        grpc.ready()
-            .await
-            .map_err(|error| Status::from_error(error.into()))?;
+        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let codec = ProstCodec::<SendRequest, SendResponse>::default();
         let path = PathAndQuery::from_static("/bare/unary");
-        grpc.unary(Request::new(message.clone()), path, codec)
-            .await?;
+        grpc.unary(Request::new(message.clone()), path, codec).await?;
     }
     Ok(())
 }
 
 async fn ready(channel: Channel) -> Result<Grpc<Channel>, Status> {
     let mut grpc = Grpc::new(channel);
-    grpc.ready()
-        .await
-        .map_err(|error| Status::from_error(error.into()))?;
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     Ok(grpc)
 }

@@ -59,10 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the figure is what this program is for"
-)]
+#[expect(clippy::print_stdout, reason = "the figure is what this program is for")]
 fn report(arguments: &Arguments, elapsed: Duration) {
     let seconds = elapsed.as_secs_f64();
     let amount = match arguments.work {

@@ -64,9 +64,7 @@ fn server_tls() -> Result<(ServerConfig, Vec<u8>), Box<dyn std::error::Error + S
 
 async fn connection(acceptor: TlsAcceptor, tcp: TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
-    let tls = acceptor
-        .accept(BufReader::with_capacity(READ_AHEAD_BYTES, tcp))
-        .await?;
+    let tls = acceptor.accept(BufReader::with_capacity(READ_AHEAD_BYTES, tcp)).await?;
     http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -87,8 +85,7 @@ async fn route(request: http::Request<Incoming>) -> http::Response<Body> {
         }
         "/bare/down" => {
             let mut grpc = Grpc::new(ProstCodec::<ReadResponse, ReadRequest>::default());
-            grpc.server_streaming(tower::service_fn(down), request)
-                .await
+            grpc.server_streaming(tower::service_fn(down), request).await
         }
         _ => {
             let mut grpc = Grpc::new(ProstCodec::<SendResponse, SendRequest>::default());
@@ -108,9 +105,7 @@ type Parts = stream::Iter<std::iter::RepeatN<Result<ReadResponse, Status>>>;
 async fn down(request: Request<ReadRequest>) -> Result<Response<Parts>, Status> {
     let count = request.get_ref().length().div_ceil(MESSAGE_BYTES as u64);
     let data = Bytes::from(vec![0x5a; MESSAGE_BYTES]);
-    let part = ReadResponse {
-        part: Some(read_response::Part::Data(data)),
-    };
+    let part = ReadResponse { part: Some(read_response::Part::Data(data)) };
     let parts = std::iter::repeat_n(Ok(part), usize::try_from(count).unwrap_or(usize::MAX));
     Ok(Response::new(stream::iter(parts)))
 }

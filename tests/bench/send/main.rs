@@ -88,10 +88,7 @@ async fn log_in(
         password: password.lines().next().unwrap_or_default().to_owned(),
         client: "bench-send".to_owned(),
     };
-    let answer = AuthServiceClient::new(channel)
-        .login(request)
-        .await?
-        .into_inner();
+    let answer = AuthServiceClient::new(channel).login(request).await?.into_inner();
     let credentials = answer.credentials.ok_or("a login without credentials")?;
     Ok(format!("Bearer {}", credentials.token).parse()?)
 }
@@ -108,10 +105,7 @@ impl Sender {
     /// Sends as long as messages are left, and says how long each took.
     async fn send_while(mut self, left: Arc<AtomicU64>) -> Result<Vec<Duration>, tonic::Status> {
         let mut took = Vec::new();
-        while left
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
-            .is_ok()
-        {
+        while left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
             let mut request = Request::new(SendRequest {
                 request_id: uuid::Uuid::now_v7().to_string(),
                 to: vec![self.to.clone()],
@@ -119,9 +113,7 @@ impl Sender {
                 body: fresh_text(self.bytes),
                 ..SendRequest::default()
             });
-            request
-                .metadata_mut()
-                .insert("authorization", self.token.clone());
+            request.metadata_mut().insert("authorization", self.token.clone());
             let begun = Instant::now();
             self.client.send(request).await?;
             took.push(begun.elapsed());
@@ -141,10 +133,7 @@ fn fresh_text(bytes: usize) -> String {
     text
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the figure is what this program is for"
-)]
+#[expect(clippy::print_stdout, reason = "the figure is what this program is for")]
 fn report(elapsed: Duration, mut took: Vec<Duration>) {
     took.sort_unstable();
     let at = |percent: usize| {
