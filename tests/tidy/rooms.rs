@@ -13,11 +13,7 @@ const fn room(
     may_import: &'static [&'static str],
     because: &'static str,
 ) -> Room {
-    Room {
-        name,
-        may_import,
-        because,
-    }
+    Room { name, may_import, because }
 }
 
 /// From left to right as in ARCHITECTURE.md: nothing imports to its left, and rooms of one kind do not
@@ -25,36 +21,56 @@ const fn room(
 pub(crate) const ROOMS: &[Room] = &[
     room(
         "main",
-        &["cli", "config", "serve", "tls", "model", "error"],
-        "it chooses what to run",
+        &["cli", "config", "serve", "tls", "clock", "model", "error"],
+        "it reads the configuration and chooses what to run",
     ),
     room(
         "cli",
         &[
-            "config", "tls", "accounts", "upkeep", "content", "db", "chunks", "password", "token",
-            "clock", "model", "error",
+            "config",
+            "serve",
+            "tls",
+            "accounts",
+            "upkeep",
+            "content",
+            "db",
+            "chunks",
+            "password",
+            "token",
+            "whole_file",
+            "clock",
+            "model",
+            "error",
         ],
         "arguments, and the commands on a store that no server holds: they put a part of it together",
     ),
-    room(
-        "config",
-        &["model", "error"],
-        "read in main, handed on as plain values",
-    ),
+    room("config", &["model", "error"], "read in main, handed on as plain values"),
     room(
         "serve",
         &[
-            "accept", "tls", "config", "rpc", "accounts", "files", "mail", "changes", "upkeep",
-            "content", "db", "chunks", "password", "token", "clock", "model", "error",
+            "accept",
+            "tls",
+            "config",
+            "rpc",
+            "accounts",
+            "files",
+            "mail",
+            "changes",
+            "upkeep",
+            "content",
+            "db",
+            "chunks",
+            "password",
+            "token",
+            "whole_file",
+            "clock",
+            "model",
+            "error",
         ],
         "it puts everything together and passes it in",
     ),
-    room(
-        "accept",
-        &["tls", "clock", "model", "error"],
-        "connections, whatever they carry",
-    ),
-    room("tls", &["clock", "model", "error"], "keys and certificates"),
+    room("accept", &["tls", "clock", "model", "error"], "connections, whatever they carry"),
+    room("tls", &["whole_file", "clock", "model", "error"], "keys and certificates"),
     room(
         "rpc",
         &[
@@ -64,42 +80,31 @@ pub(crate) const ROOMS: &[Room] = &[
         "the edge translates for the rules; never past them, to db or chunks",
     ),
     room("accounts", RULE, "a rule"),
-    room(
-        "files",
-        RULE,
-        "a rule; what an attachment pins is resolved inside db's send",
-    ),
-    room(
-        "mail",
-        RULE,
-        "a rule; a stored attachment is resolved inside db's send",
-    ),
+    room("files", RULE, "a rule; what an attachment pins is resolved inside db's send"),
+    room("mail", RULE, "a rule; a stored attachment is resolved inside db's send"),
     room("changes", RULE, "a rule"),
     room("upkeep", RULE, "a rule"),
     room(
         "content",
-        &[
-            "db", "chunks", "password", "token", "clock", "model", "error",
-        ],
+        &["db", "chunks", "password", "token", "clock", "model", "error"],
         "what files, mail and upkeep know of bytes",
     ),
     room("db", NOUNS, "an adapter: no wire, no chunks"),
     room("chunks", NOUNS, "an adapter: no wire, no metadata"),
     room("password", NOUNS, "hashing, and nothing else"),
     room("token", NOUNS, "secrets, and nothing else"),
-    room("clock", &["model", "error"], "time, passed in"),
     room(
-        "model",
+        "whole_file",
         &["error"],
-        "the nouns; what cannot be built says why",
+        "a small file that is there or not; rows and chunks are not such",
     ),
+    room("clock", &["model", "error"], "time, passed in"),
+    room("model", &["error"], "the nouns; what cannot be built says why"),
     room("error", &[], "every room has it"),
     room("lib", &[], "the map: it names the rooms and does nothing"),
 ];
 
-const RULE: &[&str] = &[
-    "content", "db", "chunks", "password", "token", "clock", "model", "error",
-];
+const RULE: &[&str] = &["content", "db", "chunks", "password", "token", "clock", "model", "error"];
 const NOUNS: &[&str] = &["clock", "model", "error"];
 
 /// A crate of which only these rooms of the server know.
@@ -110,22 +115,10 @@ pub(crate) struct Home {
 
 /// The wire is rpc's; serve and accept wire it up.
 pub(crate) const HOMES: &[Home] = &[
-    Home {
-        crate_prefix: "tonic",
-        rooms: &["rpc", "serve", "accept"],
-    },
-    Home {
-        crate_prefix: "depot_proto",
-        rooms: &["rpc", "serve", "accept"],
-    },
-    Home {
-        crate_prefix: "prost",
-        rooms: &["rpc", "serve", "accept"],
-    },
-    Home {
-        crate_prefix: "rusqlite",
-        rooms: &["db"],
-    },
+    Home { crate_prefix: "tonic", rooms: &["rpc", "serve", "accept"] },
+    Home { crate_prefix: "depot_proto", rooms: &["rpc", "serve", "accept"] },
+    Home { crate_prefix: "prost", rooms: &["rpc", "serve", "accept"] },
+    Home { crate_prefix: "rusqlite", rooms: &["db"] },
 ];
 
 /// Which crates of ours a crate may name: server and client meet in the contract alone.
