@@ -81,6 +81,11 @@ impl Accounts {
         Ok(!self.db.has_admin().await?)
     }
 
+    /// The code that makes the first administrator, while there is none.
+    pub fn setup_code(&self) -> Option<String> {
+        self.setup.reveal()
+    }
+
     /// Makes the first administrator and logs it in.
     pub async fn setup(
         &self,

@@ -96,6 +96,11 @@ pub fn open(
     Ok((Arc::new(packs), found))
 }
 
+/// The first byte after a chunk's record.
+pub fn end_of(place: &ChunkPlace) -> u64 {
+    place.offset + record::HEAD_BYTES as u64 + u64::from(place.length)
+}
+
 fn open_on(
     disk: Box<dyn Disk>,
     options: &PackOptions,

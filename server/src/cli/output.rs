@@ -1,0 +1,28 @@
+//! The one place of `depot-server` that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where it is done")]
+
+use std::process::ExitCode;
+
+use depot_server::error::Error;
+
+use crate::cli::exit_code;
+
+/// A line of results.
+pub(super) fn say(line: &str) {
+    println!("{line}");
+}
+
+/// A line for the person at the terminal.
+pub(super) fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Says what went wrong; the exit code of it.
+pub(crate) fn complain(error: &Error) -> ExitCode {
+    tell(&format!("depot-server: {error}"));
+    let cause = error.chain();
+    if !cause.is_empty() && !error.message().contains(&cause) {
+        tell(&format!("  because: {cause}"));
+    }
+    ExitCode::from(exit_code(error.kind()))
+}

@@ -1,0 +1,101 @@
+//! `depot-server verify` and `depot-server gc`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use depot_server::clock::SystemClock;
+use depot_server::config::Config;
+use depot_server::error::Result;
+use depot_server::serve::Stores;
+use depot_server::upkeep::{Collected, Graces, Report, Upkeep};
+
+use crate::cli::output::say;
+
+/// What `verify` ends with when something is damaged.
+const DAMAGED: u8 = 9;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Gc {
+    /// How long what nothing refers to is kept, such as 24h or 10m; 0s removes it in this run
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = milliseconds)]
+    grace: i64,
+}
+
+/// Checks everything.
+pub(super) async fn verify(config: Config) -> Result<ExitCode> {
+    let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
+    let report = upkeep(&config, &stores).verify().await;
+    stores.close().await;
+    Ok(show(&report?))
+}
+
+fn show(report: &Report) -> ExitCode {
+    let Report { packs, chunks, bytes, findings } = report;
+    for finding in findings {
+        say(&finding.problem);
+        finding.touches.iter().for_each(|name| say(&format!("  {name:?}")));
+    }
+    say(&format!("{chunks} chunks in {packs} packs are good, {bytes} bytes in all"));
+    match findings.len() {
+        0 => ExitCode::SUCCESS,
+        count => {
+            say(&format!("{count} problems"));
+            ExitCode::from(DAMAGED)
+        }
+    }
+}
+
+impl Gc {
+    /// Collects. Nobody else is at work, so with no grace both passes are made at once.
+    pub(super) async fn run(self, config: Config) -> Result<ExitCode> {
+        let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
+        let done = self.collect(&upkeep(&config, &stores)).await;
+        stores.close().await;
+        done.map(|()| ExitCode::SUCCESS)
+    }
+
+    async fn collect(&self, upkeep: &Upkeep) -> Result<()> {
+        upkeep.sweep(true).await?;
+        let graces = Graces { unreferenced_ms: self.grace, empty_pack_ms: self.grace };
+        let first = upkeep.collect(graces).await?;
+        let mut done = vec![first];
+        if self.grace == 0 {
+            // Contents, then their chunks, then those chunks' packs.
+            done.push(upkeep.collect(graces).await?);
+            done.push(upkeep.collect(graces).await?);
+        }
+        let sum = |part: fn(&Collected) -> usize| done.iter().map(part).sum::<usize>();
+        let bytes: u64 = done.iter().map(|run| run.bytes).sum();
+        say(&format!(
+            "{} chunks with {bytes} bytes removed, {} found dead, {} moved, {} packs unlinked",
+            sum(|run| run.chunks),
+            sum(|run| run.condemned),
+            sum(|run| run.moved),
+            sum(|run| run.packs),
+        ));
+        Ok(())
+    }
+}
+
+fn upkeep(config: &Config, stores: &Stores) -> Upkeep {
+    Upkeep::new(
+        Arc::clone(&stores.db),
+        Arc::clone(&stores.chunks),
+        Arc::clone(&stores.clock),
+        config.store.trash_days,
+    )
+}
+
+fn milliseconds(text: &str) -> Result<i64, String> {
+    let (digits, unit) = text.split_at(text.len().saturating_sub(1));
+    let factor = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("a time is a number with s, m, h or d, such as 24h".to_owned()),
+    };
+    let count: i64 = digits.parse().map_err(|_| "a time is a number such as 24h".to_owned())?;
+    let time = count.checked_mul(factor).filter(|time| *time >= 0);
+    time.ok_or_else(|| "that time is too long".to_owned())
+}

@@ -1,0 +1,212 @@
+//! The data directory: whose it is, who may look into it, which format it has.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Kind, Result};
+use crate::whole_file;
+
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+/// A data directory that this process holds alone until it is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes a directory, made if it is not there. `PermissionDenied` when others can look into it,
+    /// `FailedPrecondition` when another process holds it, it is of a newer format, or not ours.
+    pub fn open(path: &Path) -> Result<Self> {
+        make(path)?;
+        let known = path.join("VERSION").exists();
+        let entries = entries(path)?;
+        let foreign = entries.iter().find(|name| !matches!(name.as_str(), "LOCK" | "setup-code"));
+        check_mode(path, entries.is_empty())?;
+        if let (false, Some(name)) = (known, foreign) {
+            return Err(Error::new(
+                Kind::FailedPrecondition,
+                format!(
+                    "{} holds {name:?} and is no data directory of Depot; give an empty or a new \
+                     directory with --data",
+                    path.display()
+                ),
+            ));
+        }
+        let lock = lock(path)?;
+        match known {
+            true => check_format(path)?,
+            false => whole_file::write(&path.join("VERSION"), format!("{FORMAT}\n").as_bytes())?,
+        }
+        for folder in ["packs", "tls"] {
+            make(&path.join(folder))?;
+            check_mode(&path.join(folder), false)?;
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("meta.sqlite3")
+    }
+
+    /// Chunks.
+    pub fn packs(&self) -> PathBuf {
+        self.path.join("packs")
+    }
+
+    /// Certificates and keys.
+    pub fn tls(&self) -> PathBuf {
+        self.path.join("tls")
+    }
+
+    /// Where the set-up code is while it is needed.
+    pub fn setup_code(&self) -> PathBuf {
+        self.path.join("setup-code")
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn make(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| about(path, "cannot be made", error))
+}
+
+fn entries(path: &Path) -> Result<Vec<String>> {
+    let listed = fs::read_dir(path).map_err(|error| about(path, "cannot be read", error))?;
+    listed
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<_>>()
+        .map_err(|error| about(path, "cannot be read", error))
+}
+
+/// An empty directory is made private; one that holds something is only looked at.
+fn check_mode(path: &Path, empty: bool) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|error| about(path, "cannot be read", error))?;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    if empty {
+        return fs::set_permissions(path, PermissionsExt::from_mode(0o700))
+            .map_err(|error| about(path, "cannot be made private", error));
+    }
+    let shown = path.display();
+    let message = format!("others can look into {shown}; run: chmod 700 {shown}");
+    Err(Error::new(Kind::PermissionDenied, message))
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join("LOCK"))
+        .map_err(|error| about(&path.join("LOCK"), "cannot be opened", error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+            Kind::FailedPrecondition,
+            format!(
+                "{} is in use by a running depot-server; change accounts with \
+                 `depot admin account …`, or stop it first",
+                path.display()
+            ),
+        )),
+        Err(error) => Err(about(&path.join("LOCK"), "cannot be locked", error.into())),
+    }
+}
+
+fn check_format(path: &Path) -> Result<()> {
+    let file = path.join("VERSION");
+    let text = fs::read_to_string(&file).map_err(|error| about(&file, "cannot be read", error))?;
+    match text.trim().parse::<u32>() {
+        Ok(FORMAT) => Ok(()),
+        Ok(newer) => Err(Error::new(
+            Kind::FailedPrecondition,
+            format!(
+                "{} has format {newer}, this depot-server knows {FORMAT}; use a newer one",
+                path.display()
+            ),
+        )),
+        Err(_) => Err(Error::new(
+            Kind::FailedPrecondition,
+            format!("{} does not hold the number of a format", file.display()),
+        )),
+    }
+}
+
+fn about(path: &Path, what: &str, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
+        std::io::ErrorKind::StorageFull => Kind::DiskFull,
+        _ => Kind::InvalidArgument,
+    };
+    Error::new(kind, format!("{} {what}: {error}", path.display())).source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::DataDir;
+    use crate::error::Kind;
+
+    fn refused(path: &std::path::Path) -> (Kind, String) {
+        let error = DataDir::open(path).unwrap_err();
+        (error.kind(), error.message().to_owned())
+    }
+
+    #[test]
+    fn an_empty_directory_is_made_private_and_a_used_one_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        drop(DataDir::open(dir.path()).unwrap());
+        let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o750)).unwrap();
+        let (kind, message) = refused(dir.path());
+        assert_eq!(kind, Kind::PermissionDenied);
+        assert!(message.contains("chmod 700"), "{message}");
+        assert_eq!(mode(), 0o750);
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::open(dir.path()).unwrap();
+        let (kind, message) = refused(dir.path());
+        assert_eq!(kind, Kind::FailedPrecondition);
+        assert!(message.contains("depot admin"), "{message}");
+        drop(held);
+        assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn newer_formats_and_other_peoples_directories_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(dir.path()).unwrap());
+        fs::write(dir.path().join("VERSION"), "2\n").unwrap();
+        assert_eq!(refused(dir.path()).0, Kind::FailedPrecondition);
+
+        let other = tempfile::tempdir().unwrap();
+        fs::set_permissions(other.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        fs::write(other.path().join("thesis.txt"), "x").unwrap();
+        let (kind, message) = refused(other.path());
+        assert_eq!(kind, Kind::FailedPrecondition);
+        assert!(message.contains("thesis.txt"), "{message}");
+    }
+}

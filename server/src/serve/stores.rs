@@ -1,0 +1,81 @@
+//! The stores of a data directory, opened together: the metadata first, then the packs as far as the
+//! metadata knows them, and what was found past that is taken in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::changes::Watchers;
+use crate::chunks::{self, Chunks, Found, PackOptions, end_of};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{self, Db, Options};
+use crate::error::{Error, Result};
+use crate::serve::DataDir;
+
+/// Chunks taken in with one change.
+const ADOPTED: usize = 500;
+
+/// Everything that is kept.
+pub struct Stores {
+    /// The metadata.
+    pub db: Arc<dyn Db>,
+    /// The bytes.
+    pub chunks: Arc<dyn Chunks>,
+    /// Who is woken by commits.
+    pub watchers: Arc<Watchers>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Held for as long as the stores are open.
+    pub dir: DataDir,
+}
+
+impl Stores {
+    /// Opens or makes the data directory and what is in it.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let dir = DataDir::open(&config.server.data)?;
+        let watchers = Arc::new(Watchers::default());
+        let bell = Arc::clone(&watchers);
+        let options = Options {
+            path: dir.database(),
+            writer_queue_max: config.limits.writer_queue_max,
+            readers: config.store.readers,
+            cache_bytes: config.store.cache_bytes,
+            committed: Arc::new(move |accounts| bell.wake(accounts)),
+        };
+        let db = blocking(move || db::open(options)).await?;
+        let places = db.last_places().await?;
+        let known: HashMap<_, _> =
+            places.into_iter().map(|(pack, place)| (pack, end_of(&place))).collect();
+        let packs = PackOptions {
+            pack_bytes_max: config.store.pack_bytes_max,
+            ..PackOptions::new(dir.packs())
+        };
+        let (chunks, found) = blocking(move || chunks::open(packs, &known)).await?;
+        adopt(&*db, found, clock.now()).await?;
+        Ok(Self { db, chunks, watchers, clock, dir })
+    }
+
+    /// Closes them; dropping waits for what is queued.
+    pub async fn close(self) {
+        let closed = tokio::task::spawn_blocking(move || drop(self)).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the stores were not closed cleanly");
+        }
+    }
+}
+
+async fn adopt(db: &dyn Db, found: Vec<Found>, now: i64) -> Result<()> {
+    if !found.is_empty() {
+        tracing::info!(chunks = found.len(), "chunks of the last moment before a crash were kept");
+    }
+    for some in found.chunks(ADOPTED) {
+        db.adopt(some.iter().map(|found| (found.hash, found.place)).collect(), now).await?;
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("stores", error))?
+}

@@ -1,0 +1,49 @@
+//! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash.
+
+use crate::db::REQUEST_KEPT_MS;
+use crate::error::Result;
+use crate::upkeep::{DAY_MS, JOB_ROWS, Upkeep};
+
+/// Uploads that nothing was heard of for this long have ended.
+const LEASE_MS: i64 = 7 * DAY_MS;
+/// Commits that take longer than this are given up.
+const STAGING_MS: i64 = DAY_MS;
+
+/// What was swept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Answers to requests.
+    pub requests: usize,
+    /// Leases and logins.
+    pub expired: usize,
+    /// Commits.
+    pub commits: usize,
+    /// Entries of the trash, each with all below it.
+    pub trashed: usize,
+}
+
+impl Upkeep {
+    /// Sweeps once. At the start of a server no commit can be under way, so all of them are swept.
+    pub async fn sweep(&self, at_start: bool) -> Result<Swept> {
+        let now = self.clock.now();
+        let mut swept = Swept::default();
+        loop {
+            let some = self.db.forget_requests(now - REQUEST_KEPT_MS, JOB_ROWS).await?;
+            swept.requests += some;
+            if some < JOB_ROWS {
+                break;
+            }
+        }
+        swept.expired = self.db.expire(now - LEASE_MS, now).await?;
+        let before = if at_start { i64::MAX } else { now - STAGING_MS };
+        for commit in self.db.abandoned(before).await? {
+            while self.db.abandon(commit, JOB_ROWS).await? {}
+            swept.commits += 1;
+        }
+        let kept = i64::try_from(self.trash_days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
+        while self.db.purge_trash(now.saturating_sub(kept)).await? {
+            swept.trashed += 1;
+        }
+        Ok(swept)
+    }
+}
