@@ -91,7 +91,7 @@ macro_rules! verbs {
 
         impl Command {
             /// Does it.
-            pub(crate) async fn run(self, app: &App) -> Result<()> {
+            pub(crate) async fn run(self, app: &'static App) -> Result<()> {
                 match self {
                     $(Self::$verb(arguments) => commands::$module::run(arguments, app).await,)*
                 }
@@ -110,6 +110,8 @@ macro_rules! verbs {
 const NOTHING: &str = "nothing is left half done";
 
 const KEPT: &str = "what was sent is kept; run the same command again to go on";
+const SENT: &str =
+    "whether it was sent, only a --request-id of your own can tell: run it again with the same";
 const GOT: &str = "what has arrived is kept; run the same command again to go on";
 
 verbs! {
@@ -121,8 +123,12 @@ verbs! {
     Whoami => whoami, NOTHING;
     /// Change your password
     Passwd => passwd, "log in to see which password holds";
+    /// List your logins, and end them
+    Sessions => sessions, NOTHING;
     /// Make the first administrator of a new server, and log in
-    Setup => setup, NOTHING;
+    Setup => setup, "log in to see whether it was done";
+    /// Manage the accounts of the server
+    Admin => admin, "look with `depot admin account list` whether it was done";
     /// Put files and folders on the server
     Put => put, KEPT;
     /// Get files and folders from the server
@@ -141,4 +147,22 @@ verbs! {
     Cp => cp, NOTHING;
     /// Remove
     Rm => rm, NOTHING;
+    /// Send a message
+    Send => send, SENT;
+    /// Fetch what is unread
+    Fetch => fetch, "what was not kept stays unread; run it again";
+    /// List the messages that came
+    Inbox => inbox, NOTHING;
+    /// Show a message, and mark it as read
+    Read => read, NOTHING;
+    /// Save the attachments of a message
+    Save => save, GOT;
+    /// Mark messages as no longer unread
+    Ack => ack, NOTHING;
+    /// Answer a message
+    Reply => reply, SENT;
+    /// Print what changes, as it happens
+    Watch => watch, "go on with --cursor and the last cursor that was printed";
+    /// Print what a shell needs to complete the command line
+    Completions => completions, NOTHING;
 }

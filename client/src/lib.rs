@@ -17,6 +17,7 @@ mod commands;
 mod connect;
 mod error;
 mod listing;
+mod mail;
 mod names;
 mod output;
 mod password;

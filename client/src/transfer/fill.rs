@@ -70,7 +70,7 @@ pub(super) async fn run(filling: Filling, mut chunks: Receiver<Vec<Chunk>>) -> R
 }
 
 /// A task's own result.
-pub(super) fn joined<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
+pub(crate) fn joined<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
     done.map_err(|error| Error::io("go on", &io::Error::other(error)))?
 }
 

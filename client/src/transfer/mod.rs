@@ -19,6 +19,7 @@ pub(crate) mod upload;
 
 pub(crate) use chunk::{Digest, PLACE_BYTES};
 pub(crate) use download::{Downloads, Target};
+pub(crate) use fill::joined;
 pub(crate) use manifest::Wanted;
 pub(crate) use read::{Input, Job, Seen};
 pub(crate) use upload::{Content, Outcome, Upload, Uploaded};

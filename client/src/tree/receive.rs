@@ -4,6 +4,7 @@
 //! goes on.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -188,7 +189,13 @@ impl Receiving {
             return Err(Error::bad_answer(format!("{} is no file", item.path)));
         };
         let wanted = Wanted::version(version, *size, digest.as_bytes())?;
-        let to = Destination { item, existing, sync };
+        let to = Destination {
+            folder: &item.folder,
+            name: &item.name,
+            attributes: item.attributes,
+            existing,
+            sync,
+        };
         receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await
     }
 
@@ -246,7 +253,9 @@ impl Received {
 /// Where one content goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Destination<'a> {
-    pub(crate) item: &'a Item,
+    pub(crate) folder: &'a str,
+    pub(crate) name: &'a OsStr,
+    pub(crate) attributes: Attributes,
     pub(crate) existing: Existing,
     pub(crate) sync: bool,
 }
@@ -259,11 +268,10 @@ pub(crate) async fn receive(
     to: Destination<'_>,
     progress: &Progress,
 ) -> Result<u64> {
-    let Destination { item, existing, sync } = to;
-    let path = beneath.shown(&item.folder, &item.name);
+    let path = beneath.shown(to.folder, to.name);
     let failed = |error: io::Error| Error::file("write", &path, &error);
-    let folder = beneath.folder(&item.folder).map_err(failed)?;
-    let partial = folder.begin(&item.name).map_err(failed)?;
+    let folder = beneath.folder(to.folder).map_err(failed)?;
+    let partial = folder.begin(to.name).map_err(failed)?;
     let target = Target { file: &partial.file, path: &path, is_resumed: partial.is_resumed };
     let received = match downloads.to_file(wanted, target, progress).await {
         Ok(received) => received,
@@ -274,10 +282,10 @@ pub(crate) async fn receive(
             return Err(error);
         }
     };
-    if sync {
+    if to.sync {
         block_in_place(|| partial.sync()).map_err(failed)?;
     }
-    partial.finish(&item.name, item.attributes, existing).map_err(failed)?;
+    partial.finish(to.name, to.attributes, to.existing).map_err(failed)?;
     Ok(received)
 }
 

@@ -1,0 +1,201 @@
+//! `depot fetch`: all that was unread when it began, the oldest first. A message is acknowledged after
+//! it has been kept: printed without error, or written to a Maildir and synced.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use clap::Args;
+use depot_proto::mail::Message;
+use tokio::sync::mpsc::Sender;
+use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
+
+use crate::app::App;
+use crate::connect::Session;
+use crate::error::{Error, Exit, Result};
+use crate::mail::fetch::{Unread, letters};
+use crate::mail::maildir::{Kept, Maildir, Written};
+use crate::mail::rfc5322::Letter;
+use crate::mail::{Acks, show};
+use crate::output::json::MessageLine;
+use crate::transfer::{Downloads, joined};
+use crate::units;
+
+/// Messages that are written and wait for their sync.
+const WRITTEN_QUEUED: usize = 4096;
+
+/// What `depot fetch` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  depot fetch --into ~/Maildir")]
+pub(crate) struct Arguments {
+    /// Leave them unread
+    #[arg(long)]
+    peek: bool,
+    /// At most so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Keep them in a Maildir instead of printing them
+    #[arg(long, value_name = "MAILDIR")]
+    into: Option<PathBuf>,
+    /// With --into: attachments up to this size are inside
+    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "25M")]
+    inline_max: u64,
+    /// Exit with 12 where nothing is unread
+    #[arg(long)]
+    fail_if_none: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, app: &'static App) -> Result<()> {
+    let session = app.session().await?;
+    let acks = (!arguments.peek).then(|| Acks::start(&session));
+    let mut unread = Unread::new(&session, arguments.limit);
+    let count = match &arguments.into {
+        Some(path) => {
+            let keeping = Keeping { app, session: &session, acks: acks.as_ref() };
+            keeping.into_maildir(path, arguments.inline_max, &mut unread).await
+        }
+        None => print(app, acks.as_ref(), &mut unread).await,
+    };
+    // Why acknowledging failed says more than that nothing more could be handed in.
+    if let Some(acks) = acks {
+        acks.finish().await?;
+    }
+    match count? {
+        0 if arguments.fail_if_none => {
+            Err(Error::new(Exit::NothingToFetch, "NOTHING_UNREAD", "nothing is unread"))
+        }
+        0 => {
+            app.output.note("nothing is unread");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn print(app: &App, acks: Option<&Acks>, unread: &mut Unread) -> Result<u64> {
+    let mut count = 0;
+    while let Some(messages) = unread.next().await? {
+        block_in_place(|| -> Result<()> {
+            for message in &messages {
+                if count > 0 && !app.output.is_json() {
+                    app.output.line("")?;
+                }
+                line(app, message, None)?;
+                count += 1;
+            }
+            // Only what has been taken is acknowledged.
+            app.output.flush()
+        })?;
+        if let Some(acks) = acks {
+            acks.kept(messages.into_iter().map(|message| message.id).collect()).await?;
+        }
+    }
+    Ok(count)
+}
+
+fn line(app: &App, message: &Message, file: Option<&str>) -> Result<()> {
+    match (app.output.is_json(), file) {
+        (true, _) => app.output.object(&MessageLine::new(message, file)),
+        (false, None) => app.output.text(&show(message)),
+        (false, Some(_)) => Ok(()),
+    }
+}
+
+struct Keeping<'a> {
+    app: &'static App,
+    session: &'a Session,
+    acks: Option<&'a Acks>,
+}
+
+impl Keeping<'_> {
+    /// Three things at once: messages arrive, are written, and are synced and handed in.
+    async fn into_maildir(&self, path: &Path, inline_max: u64, unread: &mut Unread) -> Result<u64> {
+        let domain = self.session.address().mail_domain();
+        let maildir = block_in_place(|| Maildir::open(path, &domain))?;
+        let (letters_out, letters_in) = sync_channel(16);
+        let keeper = self.keeper(maildir, letters_in);
+        let arrived = self.arrive(inline_max, unread, letters_out).await;
+        let count = joined(keeper.await);
+        match (arrived, count) {
+            (Ok(()), Ok(count)) => {
+                let messages = if count == 1 { "message" } else { "messages" };
+                self.app.output.note(&format!("kept {count} {messages} in {}", path.display()));
+                Ok(count)
+            }
+            // A keeper that has failed makes what arrives fail too, and knows why.
+            (_, Err(error)) | (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn arrive(
+        &self,
+        inline_max: u64,
+        unread: &mut Unread,
+        out: SyncSender<Vec<Letter>>,
+    ) -> Result<()> {
+        let downloads = Downloads::new(self.session);
+        while let Some(messages) = unread.next().await? {
+            let letters = letters(&downloads, messages, inline_max).await?;
+            let gone = |_| Error::io("keep messages", &std::io::Error::other("it has failed"));
+            block_in_place(|| out.send(letters)).map_err(gone)?;
+        }
+        Ok(())
+    }
+
+    fn keeper(&self, maildir: Maildir, letters: Receiver<Vec<Letter>>) -> JoinHandle<Result<u64>> {
+        let app = self.app;
+        let acks = self.acks.map(Acks::sender);
+        spawn_blocking(move || keep_all(app, maildir, &letters, acks.as_ref()))
+    }
+}
+
+/// Writes what comes; whenever nothing more has come, one sync is for all that was written.
+fn keep_all(
+    app: &App,
+    mut maildir: Maildir,
+    letters: &Receiver<Vec<Letter>>,
+    acks: Option<&Sender<Vec<String>>>,
+) -> Result<u64> {
+    let mut written: Vec<Written> = Vec::new();
+    let mut count = 0;
+    loop {
+        let pause = if written.is_empty() { Duration::MAX } else { Duration::ZERO };
+        let is_full = written.len() >= WRITTEN_QUEUED;
+        match letters.recv_timeout(pause) {
+            Ok(batch) if !is_full => {
+                for letter in batch {
+                    written.push(maildir.write(letter)?);
+                }
+                continue;
+            }
+            Ok(batch) => {
+                count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?;
+                for letter in batch {
+                    written.push(maildir.write(letter)?);
+                }
+            }
+            Err(_) if written.is_empty() => return Ok(count),
+            Err(_) => count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?,
+        }
+    }
+}
+
+fn keep(
+    app: &App,
+    maildir: &mut Maildir,
+    written: Vec<Written>,
+    acks: Option<&Sender<Vec<String>>>,
+) -> Result<u64> {
+    let kept: Vec<Kept> = maildir.keep(written)?;
+    for Kept { letter, file } in &kept {
+        line(app, &letter.message, Some(&file.to_string_lossy()))?;
+    }
+    app.output.flush()?;
+    let count = kept.len() as u64;
+    if let Some(acks) = acks {
+        let ids = kept.into_iter().map(|kept| kept.letter.message.id).collect();
+        // Where it fails, the acknowledging task itself says why.
+        let _ = acks.blocking_send(ids);
+    }
+    Ok(count)
+}

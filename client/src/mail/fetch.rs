@@ -1,0 +1,134 @@
+//! Fetches what is unread, once each, going on after a cut: the stream of messages, and their small
+//! attachments where those are to be kept with them.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use depot_proto::mail::{Attachment, FetchUnreadRequest, FetchUnreadResponse, Message};
+use futures_util::stream::{self, StreamExt as _};
+use tonic::Streaming;
+
+use super::rfc5322::Letter;
+use crate::connect::{Patience, Repeat, Session};
+use crate::error::{Error, Result};
+use crate::transfer::{Downloads, Wanted};
+
+/// Messages whose attachments are fetched at once.
+const ATTACHED_AT_ONCE: usize = 2;
+
+/// All that was unread when it began, the oldest first.
+pub(crate) struct Unread {
+    session: Session,
+    /// How many more are wanted; 0: all.
+    limit: u32,
+    /// What has been handed out already, and may come again after a cut.
+    seen: HashSet<String>,
+    answers: Option<Streaming<FetchUnreadResponse>>,
+    is_at_end: bool,
+    patience: Patience,
+}
+
+impl Unread {
+    pub(crate) fn new(session: &Session, limit: Option<u32>) -> Self {
+        Self {
+            session: session.clone(),
+            limit: limit.unwrap_or(0),
+            seen: HashSet::new(),
+            answers: None,
+            is_at_end: false,
+            patience: session.patience(),
+        }
+    }
+
+    /// The next messages; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Message>>> {
+        loop {
+            match self.attempt().await {
+                Ok(messages) => return Ok(messages),
+                Err(error) => {
+                    self.answers = None;
+                    self.session.recover(error, &mut self.patience).await?;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Option<Vec<Message>>> {
+        loop {
+            if self.is_at_end {
+                return Ok(None);
+            }
+            let answers = match &mut self.answers {
+                Some(answers) => answers,
+                none => none.insert(begin(&self.session, self.limit, self.seen.len()).await?),
+            };
+            let Some(answer) = answers.message().await? else {
+                return Err(Error::cut("the messages have no end"));
+            };
+            self.patience.progressed();
+            // The last answer has nothing but the token.
+            self.is_at_end = answer.messages.is_empty() || !answer.ack_token.is_empty();
+            let mut messages = answer.messages;
+            messages.retain(|message| self.seen.insert(message.id.clone()));
+            if self.limit > 0 && self.seen.len() >= self.limit as usize {
+                self.is_at_end = true;
+                messages.truncate(messages.len() - (self.seen.len() - self.limit as usize));
+            }
+            if !messages.is_empty() {
+                return Ok(Some(messages));
+            }
+        }
+    }
+}
+
+/// After a cut, what was handed out may not be acknowledged yet, and is asked for along with the rest.
+async fn begin(
+    session: &Session,
+    limit: u32,
+    seen: usize,
+) -> Result<Streaming<FetchUnreadResponse>> {
+    let seen = u32::try_from(seen).unwrap_or(u32::MAX);
+    let limit = if limit == 0 { 0 } else { limit.saturating_add(seen) };
+    session
+        .call(Repeat::Always, || async {
+            session.mail().fetch_unread(FetchUnreadRequest { limit }).await
+        })
+        .await
+}
+
+/// Messages with those attachments inside that are not larger than `inline_max`.
+pub(crate) async fn letters(
+    downloads: &Downloads,
+    messages: Vec<Message>,
+    inline_max: u64,
+) -> Result<Vec<Letter>> {
+    let fetched = messages.into_iter().map(|message| async move {
+        let mut contents = Vec::with_capacity(message.attachments.len());
+        for attachment in &message.attachments {
+            contents.push(match attachment.size <= inline_max {
+                true => Some(content(downloads, &message.id, attachment).await?),
+                false => None,
+            });
+        }
+        Ok::<_, Error>(Letter { message, contents })
+    });
+    let mut letters = stream::iter(fetched).buffered(ATTACHED_AT_ONCE);
+    let mut all = Vec::new();
+    while let Some(letter) = letters.next().await {
+        all.push(letter?);
+    }
+    Ok(all)
+}
+
+async fn content(downloads: &Downloads, message: &str, attachment: &Attachment) -> Result<Bytes> {
+    let wanted = Wanted::attachment(message, attachment)?;
+    let mut content = Vec::new();
+    let all = 0..wanted.size;
+    downloads
+        .in_order(&wanted, all, |bytes| {
+            content.extend_from_slice(bytes);
+            Ok(())
+        })
+        .await?;
+    Ok(content.into())
+}
