@@ -113,7 +113,8 @@ impl Location {
             let hint = "a path begins with `/`, or with an account's name and `:/`";
             return Err(Error::field(field, format!("{text:?}: {hint}")));
         };
-        let path = TreePath::parse_relative(rest.strip_suffix('/').unwrap_or(rest), field)?;
+        let rest = rest.strip_suffix('/').filter(|names| !names.is_empty()).unwrap_or(rest);
+        let path = TreePath::parse_relative(rest, field)?;
         Ok(Self { owner, path })
     }
 }

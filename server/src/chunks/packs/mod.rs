@@ -159,7 +159,6 @@ struct Packs {
 #[async_trait]
 impl Chunks for Packs {
     async fn append(&self, lane: Lane, chunks: Vec<NewChunk>) -> Result<Vec<ChunkPlace>> {
-        self.store.health.check()?;
         chunks.iter().try_for_each(well_formed)?;
         match lane {
             _ if chunks.is_empty() => Ok(Vec::new()),

@@ -34,12 +34,15 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
         while !packs_failed(&mut house, &packs).await {
             assert!(disk.state().syncs < failing, "sync {failing} failed unnoticed");
         }
-        let failed_at = disk.state().syncs;
-        assert!(failed_at <= failing + 2, "only a pack that was being made may have gone on");
+        let at_the_failure = disk.counts();
+        assert!(
+            at_the_failure.0 <= failing + 2,
+            "only a pack that was being made may have gone on"
+        );
         for lane in [Lane::Small, Lane::Bulk] {
             assert_eq!(try_append(&packs, lane, 98, 10).await, Err(Kind::ReadOnly));
         }
-        assert_eq!(disk.state().syncs, failed_at, "and it is not tried again");
+        assert_eq!(disk.counts(), at_the_failure, "nothing is tried again, or after it");
         house.check(&packs).await;
         drop(packs);
 
@@ -175,7 +178,7 @@ async fn the_queue_is_bounded() {
     let (packs, _) = open_on(Box::new(disk.clone()), &options, &house.known()).unwrap();
     let packs = Arc::new(packs);
     append(&*packs, Lane::Small, 0, 10).await;
-    let writes = disk.state().writes;
+    let (syncs, writes) = disk.counts();
     disk.set(|state| state.held = true);
     let waiting: Vec<_> = (1..40).map(|seed| spawn_append(&packs, Lane::Small, seed)).collect();
     // One to four in the sync, four ahead of it, one that the writer cannot hand over.
@@ -186,6 +189,47 @@ async fn the_queue_is_bounded() {
     for append in waiting {
         append.await.unwrap().unwrap();
     }
+    assert!(disk.state().syncs - syncs < 39, "batches that wait share a sync");
+}
+
+#[tokio::test]
+async fn an_append_without_a_place_in_the_queue_is_never_written_once_it_is_given_up() {
+    let (house, disk) = (House::new(), Faulty::default());
+    let mut options = house.options();
+    (options.small_queued_max, options.small_batch_bytes_max) = (2, 1);
+    let (packs, _) = open_on(Box::new(disk.clone()), &options, &house.known()).unwrap();
+    let packs = Arc::new(packs);
+    append(&*packs, Lane::Small, 0, 10).await;
+    let (_, writes) = disk.counts();
+    disk.set(|state| state.held = true);
+    let waiting: Vec<_> = (1..40).map(|seed| spawn_append(&packs, Lane::Small, seed)).collect();
+    disk.until(|state| state.writes >= writes + 6).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for append in waiting {
+        append.abort();
+        assert!(append.await.unwrap_err().is_cancelled());
+    }
+    disk.set(|state| state.held = false);
+    drop(Arc::into_inner(packs).unwrap());
+    assert!(disk.counts().1 <= writes + 12, "nine on their way, one in hand, two queued");
+}
+
+#[tokio::test]
+async fn dropping_the_store_waits_until_all_is_done() {
+    let (house, disk) = (House::new(), Faulty::default());
+    let (packs, _) = house.open_on(disk.clone());
+    let packs = Arc::new(packs);
+    disk.set(|state| state.held = true);
+    let abandoned = spawn_append(&packs, Lane::Small, 1);
+    disk.until(|state| state.syncs == 1).await;
+    abandoned.abort();
+    assert!(abandoned.await.unwrap_err().is_cancelled());
+    let packs = Arc::into_inner(packs).unwrap();
+    let dropping = std::thread::spawn(move || drop(packs));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!dropping.is_finished());
+    disk.set(|state| state.held = false);
+    dropping.join().unwrap();
 }
 
 #[tokio::test]
