@@ -213,6 +213,9 @@ impl Error {
 
 /// `io::Error` without the `(os error 2)` that tells a person nothing.
 fn io_text(source: &io::Error) -> String {
+    if Errno::from_io_error(source) == Some(Errno::LOOP) {
+        return "a symlink is in the way".to_owned();
+    }
     let text = source.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Ours is the first call in the process, so there is no provider to be in the way.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(_) => return ExitCode::FAILURE,
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let Ok(runtime) = runtime else {
+        return ExitCode::FAILURE;
     };
     let code = runtime.block_on(depot_client::run(std::env::args_os()));
     // Threads that still read or write a file have nothing to finish: what counts was awaited.

@@ -64,6 +64,12 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// RFC 3339 in UTC, such as `2026-03-01T12:00:00.5Z`; `None` for a time that no calendar has.
 pub(crate) fn rfc3339(time: Option<&prost_types::Timestamp>) -> Option<String> {
     timestamp(time).map(|time| time.to_string())

@@ -199,7 +199,8 @@ impl Admin<'_> {
             self.session.admin().set_password(request).await
         });
         let revoked = answer.await.map_err(|error| error.at(name.as_str()))?.revoked;
-        let told = format!("the password of {name} is changed; {revoked} logins have ended");
+        let logins = units::count(revoked as usize, "login");
+        let told = format!("the password of {name} is changed, and {logins} ended");
         self.app.output.note(&told);
         Ok(())
     }

@@ -12,14 +12,14 @@ use crate::output::json;
 
 /// What `depot cp` takes.
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "depot cp [OPTIONS] PATH... TARGET",
-    after_help = "Example:\n  depot cp /reports/q3.pdf /reports/q3-draft.pdf"
-)]
+#[command(after_help = "Example:\n  depot cp /reports/q3.pdf /reports/q3-draft.pdf")]
 pub(crate) struct Arguments {
-    /// What is copied; then the target
-    #[arg(required = true, num_args = 2.., value_name = "PATH... TARGET")]
-    paths: Vec<String>,
+    /// What is copied
+    #[arg(required = true, value_name = "PATH")]
+    sources: Vec<String>,
+    /// Where it goes
+    #[arg(value_name = "TARGET")]
+    target: String,
     /// Folders too, with all that is in them
     #[arg(short, long)]
     recursive: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     let recursive = arguments.recursive;
-    for step in steps(&session, &arguments.paths, recursive).await? {
+    for step in steps(&session, &arguments.sources, &arguments.target, recursive).await? {
         let request_id = Uuid::new_v4().to_string();
         let answer = session.call(Repeat::Always, || async {
             let request = CopyRequest {

@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, app: &'static App) -> Result<()> {
     let count = match &arguments.into {
         Some(path) => {
             let keeping = Keeping { app, session: &session, acks: acks.as_ref() };
-            keeping.into_maildir(path, arguments.inline_max, &mut unread).await
+            keeping.fill_maildir(path, arguments.inline_max, &mut unread).await
         }
         None => print(app, acks.as_ref(), &mut unread).await,
     };
@@ -109,7 +109,7 @@ struct Keeping<'a> {
 
 impl Keeping<'_> {
     /// Three things at once: messages arrive, are written, and are synced and handed in.
-    async fn into_maildir(&self, path: &Path, inline_max: u64, unread: &mut Unread) -> Result<u64> {
+    async fn fill_maildir(&self, path: &Path, inline_max: u64, unread: &mut Unread) -> Result<u64> {
         let domain = self.session.address().mail_domain();
         let maildir = block_in_place(|| Maildir::open(path, &domain))?;
         let (letters_out, letters_in) = sync_channel(16);
@@ -118,8 +118,8 @@ impl Keeping<'_> {
         let count = joined(keeper.await);
         match (arrived, count) {
             (Ok(()), Ok(count)) => {
-                let messages = if count == 1 { "message" } else { "messages" };
-                self.app.output.note(&format!("kept {count} {messages} in {}", path.display()));
+                let messages = units::count(count as usize, "message");
+                self.app.output.note(&format!("kept {messages} in {}", path.display()));
                 Ok(count)
             }
             // A keeper that has failed makes what arrives fail too, and knows why.

@@ -18,22 +18,22 @@ use crate::output::json;
 use crate::path::RemotePath;
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::{Downloads, Wanted};
-use crate::tree::beneath::Beneath;
+use crate::tree::beneath::{Attributes, Beneath};
 use crate::tree::listed::{Item, ItemKind, attributes, check};
 use crate::tree::receive::{Received, Receiving};
-use crate::units::show_size;
+use crate::units::{count, show_size};
 
 /// What `depot get` takes.
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "depot get [OPTIONS] REMOTE... LOCAL",
-    after_help = "The target is the new name; one that ends in / means into it.\n\
-                  Examples:\n  depot get /reports/q3.pdf .\n  depot get -r /photos photos"
-)]
+#[command(after_help = "The target is the new name; one that ends in / means into it.\n\
+                  Examples:\n  depot get /reports/q3.pdf .\n  depot get -r /photos photos")]
 pub(crate) struct Arguments {
-    /// Files, or folders with -r; then the target, or - for stdout
-    #[arg(required = true, num_args = 2.., value_name = "REMOTE... LOCAL")]
-    paths: Vec<OsString>,
+    /// Files, or folders with -r
+    #[arg(required = true, value_name = "REMOTE")]
+    sources: Vec<String>,
+    /// Where they go; - for stdout
+    #[arg(value_name = "LOCAL")]
+    target: OsString,
     /// Get folders, with all that is in them
     #[arg(short, long)]
     recursive: bool,
@@ -56,13 +56,8 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let Some((target, sources)) = arguments.paths.split_last() else {
-        return Err(Error::usage("there is nothing to get"));
-    };
-    let paths: Vec<RemotePath> = sources
-        .iter()
-        .map(|source| RemotePath::parse(&source.to_string_lossy()))
-        .collect::<Result<_>>()?;
+    let paths: Vec<RemotePath> =
+        arguments.sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;
     let session = app.session().await?;
     let mut remotes = Vec::new();
     for path in paths {
@@ -73,10 +68,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         }
         remotes.push(Remote { path, entry });
     }
-    if target == "-" {
+    if arguments.target == "-" {
         return to_stdout(app, &session, &remotes).await;
     }
-    let aim = aim(Path::new(target), &remotes)?;
+    let aim = aim(Path::new(&arguments.target), &remotes)?;
     let got = Get { app, session, sync: arguments.sync };
     got.all(remotes, aim).await
 }
@@ -145,67 +140,66 @@ struct Get<'a> {
 
 impl Get<'_> {
     async fn all(&self, remotes: Vec<Remote>, aim: Aim) -> Result<()> {
-        let mut lists = Vec::new();
+        let mut items = Vec::new();
+        let mut root = None;
         for (remote, name) in remotes.into_iter().zip(aim.names) {
-            lists.push(self.items(remote, name).await?);
+            root = self.list(remote, name, &mut items).await?;
         }
+        let items = Arc::new(items);
         let failed = |error: io::Error| Error::file("make", &aim.folder, &error);
         if !aim.folder.as_os_str().is_empty() {
             fs::create_dir_all(&aim.folder).map_err(failed)?;
         }
         let beneath = Arc::new(Beneath::open(&aim.folder).map_err(failed)?);
-        let downloads = Downloads::new(&self.session);
-        let mut left_out = 0;
-        for List { items, root } in lists {
-            let receiving = Receiving {
-                session: self.session.clone(),
-                downloads: downloads.clone(),
-                beneath: beneath.clone(),
-                progress: self.app.output.progress("get", Some(size(&items))),
-            };
-            let received = receiving.all(&items).await?;
-            if let Some(attributes) = root {
-                let done = beneath.folder("").and_then(|folder| folder.finish(attributes));
-                done.map_err(failed)?;
-            }
-            left_out += self.report(&receiving, &items, received)?;
+        let receiving = Receiving {
+            session: self.session.clone(),
+            downloads: Downloads::new(&self.session),
+            beneath: beneath.clone(),
+            progress: self.app.output.progress("get", Some(size(&items))),
+        };
+        let received = receiving.all(&items).await?;
+        if let Some(attributes) = root {
+            let done = beneath.folder("").and_then(|folder| folder.finish(attributes));
+            done.map_err(failed)?;
         }
         if self.sync {
             block_in_place(|| beneath.sync()).map_err(failed)?;
         }
-        match left_out {
-            0 => Ok(()),
-            many => Err(Error::partial(format!("{many} could not be written; all else is here"))),
-        }
+        self.report(&receiving, &items, &received)?;
+        self.finish(&items, &received.left_out)
     }
 
-    /// What a source comes to: itself, or all that is in it.
-    async fn items(&self, remote: Remote, name: OsString) -> Result<List> {
+    /// What a source comes to: itself, or all that is in it. The attributes are those of the directory
+    /// that is written beneath, where that is the source.
+    async fn list(
+        &self,
+        remote: Remote,
+        name: OsString,
+        items: &mut Vec<Item>,
+    ) -> Result<Option<Attributes>> {
         if remote.entry.kind() != Kind::Folder {
-            let item = Item::alone(remote.entry, name)?;
-            return Ok(List { items: Arc::new(vec![item]), root: None });
+            items.push(Item::alone(remote.entry, name)?);
+            return Ok(None);
         }
         let entries = listing::tree(&self.session, &remote.path).await?;
-        let mut items = Vec::new();
+        let below = check(&remote.path, &name.to_string_lossy(), entries)?;
         let mut root = Some(attributes(&remote.entry));
         if !name.is_empty() {
-            items.push(Item::alone(remote.entry, name.clone())?);
+            items.push(Item::alone(remote.entry, name)?);
             root = None;
         }
-        items.extend(check(&remote.path, &name.to_string_lossy(), entries)?);
-        Ok(List { items: Arc::new(items), root })
+        items.extend(below);
+        Ok(root)
     }
 
-    /// Names what was left out; how much that was.
-    fn report(&self, receiving: &Receiving, items: &[Item], received: Received) -> Result<usize> {
-        let files = items.iter().zip(&received.bytes);
-        let (mut count, mut size, mut fetched) = (0_u64, 0, 0);
-        for (item, bytes) in files {
+    fn report(&self, receiving: &Receiving, items: &[Item], received: &Received) -> Result<()> {
+        let (mut files, mut size, mut fetched) = (0, 0, 0);
+        for (item, bytes) in items.iter().zip(&received.bytes) {
             let (ItemKind::File { size: its, digest, .. }, Some(bytes)) = (&item.what, *bytes)
             else {
                 continue;
             };
-            (count, size, fetched) = (count + 1, size + its, fetched + bytes);
+            (files, size, fetched) = (files + 1, size + its, fetched + bytes);
             if self.app.output.is_json() {
                 self.app.output.object(&json::Got {
                     path: &item.path,
@@ -216,24 +210,29 @@ impl Get<'_> {
                 })?;
             }
         }
-        // The only thing that was asked for: its own error says best what is wrong.
-        if let ([_], [only]) = (items, &received.left_out[..]) {
-            return Err(only.clone());
+        if received.left_out.len() < items.len() {
+            let (files, size) = (count(files, "file"), show_size(size));
+            let told = format!("got {files}, {size} ({} received)", show_size(fetched));
+            self.app.output.note(&told);
         }
-        for error in &received.left_out {
-            self.app.output.error(error);
-        }
-        let files = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
-        let (size, fetched) = (show_size(size), show_size(fetched));
-        self.app.output.note(&format!("got {files}, {size} ({fetched} received)"));
-        Ok(received.left_out.len())
+        Ok(())
     }
-}
 
-/// The entries of one source, and the attributes of the directory itself where it is one of them.
-struct List {
-    items: Arc<Vec<Item>>,
-    root: Option<crate::tree::beneath::Attributes>,
+    /// Names what was left out.
+    fn finish(&self, items: &[Item], left_out: &[Error]) -> Result<()> {
+        match (items, left_out) {
+            (_, []) => Ok(()),
+            // The only thing that was asked for: its own error says best what is wrong.
+            ([_], [only]) => Err(only.clone()),
+            _ => {
+                for error in left_out {
+                    self.app.output.error(error);
+                }
+                let left_out = count(left_out.len(), "thing");
+                Err(Error::partial(format!("{left_out} left out; all else is here")))
+            }
+        }
+    }
 }
 
 fn size(items: &[Item]) -> u64 {

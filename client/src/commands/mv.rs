@@ -14,14 +14,14 @@ use crate::target::{self, Place, Source, Standing};
 
 /// What `depot mv` takes.
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "depot mv [OPTIONS] PATH... TARGET",
-    after_help = "Example:\n  depot mv /reports/q3.pdf /archive/"
-)]
+#[command(after_help = "Example:\n  depot mv /reports/q3.pdf /archive/")]
 pub(crate) struct Arguments {
-    /// What is moved; then the target
-    #[arg(required = true, num_args = 2.., value_name = "PATH... TARGET")]
-    paths: Vec<String>,
+    /// What is moved
+    #[arg(required = true, value_name = "PATH")]
+    sources: Vec<String>,
+    /// Where it goes
+    #[arg(value_name = "TARGET")]
+    target: String,
 }
 
 /// An entry and the path that it, or its copy, gets.
@@ -32,7 +32,7 @@ pub(super) struct Step {
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
-    for step in steps(&session, &arguments.paths, true).await? {
+    for step in steps(&session, &arguments.sources, &arguments.target, true).await? {
         let request_id = Uuid::new_v4().to_string();
         let answer = session.call(Repeat::Always, || async {
             let request = MoveRequest {
@@ -55,12 +55,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
 /// Where each source goes; the folders on the way are made.
 pub(super) async fn steps(
     session: &Session,
-    paths: &[String],
+    sources: &[String],
+    typed: &str,
     takes_folders: bool,
 ) -> Result<Vec<Step>> {
-    let Some((typed, sources)) = paths.split_last() else {
-        return Err(Error::usage("there is nothing to do"));
-    };
     let target = RemotePath::parse(typed)?;
     let sources: Vec<RemotePath> =
         sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;

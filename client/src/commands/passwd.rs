@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::connect::Repeat;
 use crate::error::Result;
 use crate::password::{self, PasswordArgs};
+use crate::units::count;
 
 /// What `depot passwd` takes. With `--password-stdin` the new password is the second line.
 #[derive(Args, Debug)]
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         session.auth().change_password(request).await
     });
     let revoked = answer.await?.revoked;
-    app.output.note(&format!("the password is changed; {revoked} other logins have ended"));
+    let others = count(revoked as usize, "other login");
+    app.output.note(&format!("the password is changed, and {others} ended"));
     Ok(())
 }

@@ -25,19 +25,19 @@ use crate::transfer::Upload;
 use crate::transfer::commit::{Tree, commit};
 use crate::tree::plan::{Files, Prepared, Sent};
 use crate::tree::walk::{Root, Walked};
-use crate::units::show_size;
+use crate::units::{count, show_size};
 
 /// What `depot put` takes.
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "depot put [OPTIONS] LOCAL... REMOTE",
-    after_help = "The target is the new name; one that ends in / means into it.\n\
-                  Examples:\n  depot put report.pdf /reports/\n  depot put -r photos /photos"
-)]
+#[command(after_help = "The target is the new name; one that ends in / means into it.\n\
+                  Examples:\n  depot put report.pdf /reports/\n  depot put -r photos /photos")]
 pub(crate) struct Arguments {
-    /// Files, folders with -r, or - for stdin; then the target
-    #[arg(required = true, num_args = 2.., value_name = "LOCAL... REMOTE")]
-    paths: Vec<OsString>,
+    /// Files, folders with -r, or - for stdin
+    #[arg(required = true, value_name = "LOCAL")]
+    sources: Vec<OsString>,
+    /// Where they go
+    #[arg(value_name = "REMOTE")]
+    target: String,
     /// Put folders, with all that is in them
     #[arg(short, long)]
     recursive: bool,
@@ -67,18 +67,15 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let Some((target, sources)) = arguments.paths.split_last() else {
-        return Err(Error::usage("there is nothing to put"));
-    };
-    let target = text(target)?;
-    let remote = RemotePath::parse(&target)?;
-    let (locals, mut left_out) = look(sources, arguments.recursive)?;
+    let target = &arguments.target;
+    let remote = RemotePath::parse(target)?;
+    let (locals, mut left_out) = look(&arguments.sources, arguments.recursive)?;
     if app.output.is_verbose() {
         app.output.detail(&format!("putting {} sources to {remote}", locals.len()));
     }
     let session = app.session().await?;
     let info = session.server_info().await?;
-    let aim = aim(&session, &target, &remote, &locals).await?;
+    let aim = aim(&session, target, &remote, &locals).await?;
     conditions(&arguments, &locals, &aim)?;
     let walked = walk(&aim, locals).await?;
     refuse(app, &walked, arguments.skip_twins)?;
@@ -217,14 +214,15 @@ fn refuse(app: &App, walked: &Walked, skip_twins: bool) -> Result<()> {
         app.output.error(problem);
     }
     if !walked.invalid.is_empty() {
-        let message = format!("{} names cannot be put; nothing was sent", walked.invalid.len());
+        let names = count(walked.invalid.len(), "name");
+        let message = format!("{names} cannot be put; nothing was sent");
         return Err(Error::new(Exit::Usage, "INVALID_NAME", message));
     }
     if !twins.is_empty() {
         let message = format!(
-            "{} names count as one with another; nothing was sent. Rename them, or leave them out \
-             with --skip-twins",
-            twins.len()
+            "{} stood in the way of another; nothing was sent. Rename them, or leave them out with \
+             --skip-twins",
+            count(twins.len(), "name")
         );
         return Err(Error::new(Exit::Conflict, "NAME_TWIN", message));
     }
@@ -285,7 +283,7 @@ impl Put<'_> {
             match commit(self.session, self.tree(&upload_id, &mut prepared)).await {
                 // What was there has been collected meanwhile, such as under another put's upload.
                 Err(error) if error.reason() == "CHUNKS_MISSING" && !is_last_try => {
-                    is_last_try = true
+                    is_last_try = true;
                 }
                 done => {
                     let response = done?;
@@ -326,10 +324,9 @@ impl Put<'_> {
         let (size, sent) = files
             .iter()
             .fold((0, 0), |(size, sent), file| (size + file.size, sent + file.sent_bytes));
-        let count =
-            if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
         self.app.output.note(&format!(
-            "put {count}, {} ({} sent); {} entries changed, {} stood already",
+            "put {}, {} ({} sent); {} changed, {} unchanged",
+            count(files.len(), "file"),
             show_size(size),
             show_size(sent),
             response.changed,

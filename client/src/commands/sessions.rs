@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::connect::{Repeat, Session};
 use crate::error::Result;
-use crate::units::{rfc3339, show_time};
+use crate::units::{count, rfc3339, show_time};
 
 /// Logins in one page.
 const PAGE_SIZE: u32 = 1000;
@@ -91,9 +91,7 @@ async fn end(app: &App, session: &Session, revoke: Revoke) -> Result<()> {
         session.auth().revoke_session(request).await
     });
     let revoked = answer.await?.revoked;
-    let logins =
-        if revoked == 1 { "1 login has".to_owned() } else { format!("{revoked} logins have") };
-    app.output.note(&format!("{logins} ended"));
+    app.output.note(&format!("ended {}", count(revoked as usize, "login")));
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use crate::output::json::{Sent, SentAttachment};
 use crate::path::RemotePath;
 use crate::state::UploadId;
 use crate::transfer::{Content, Input, Job, Outcome, PLACE_BYTES, Upload};
+use crate::units::count;
 
 /// Chunks of all attachments that are not files on the server; the server takes so many.
 const CHUNKS_MAX: usize = 65_536;
@@ -121,7 +122,7 @@ impl Local<'_> {
                 .call(Repeat::Always, || async { self.session.mail().send(draft.clone()).await });
             match answer.await {
                 Err(error) if error.reason() == "CHUNKS_MISSING" && !is_last_try => {
-                    is_last_try = true
+                    is_last_try = true;
                 }
                 answer => {
                     let response = answer?;
@@ -284,6 +285,9 @@ async fn report(
     }
     match refused.len() {
         0 => Ok(()),
-        many => Err(Error::partial(format!("{many} recipients did not get it; the others did"))),
+        many => {
+            let message = format!("{} did not get it; the others did", count(many, "recipient"));
+            Err(Error::partial(message))
+        }
     }
 }

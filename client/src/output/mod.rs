@@ -51,10 +51,6 @@ impl Output {
         self.style.verbose
     }
 
-    pub(crate) fn stdout_is_terminal(&self) -> bool {
-        self.stdout_is_terminal
-    }
-
     /// A line of data for people.
     pub(crate) fn line(&self, line: &str) -> Result<()> {
         self.to_stdout(escape::line(line).as_bytes(), b"\n")
@@ -97,18 +93,18 @@ impl Output {
     /// What a person may want to know; `-q` and `--json` leave it out.
     pub(crate) fn note(&self, note: &str) {
         if !self.style.quiet && !self.style.json {
-            self.to_stderr(&escape::text(note));
+            self.to_stderr(&escape::line(note));
         }
     }
 
     /// What a person wants to know only with `-v`.
     pub(crate) fn detail(&self, detail: &str) {
         if self.style.verbose && !self.style.json {
-            self.to_stderr(&escape::text(detail));
+            self.to_stderr(&escape::line(detail));
         }
     }
 
-    /// What a person must see before a question is asked.
+    /// What a person must see before a question is asked; it may have several lines.
     pub(crate) fn notice(&self, notice: &str) {
         self.to_stderr(&escape::text(notice));
     }
@@ -125,7 +121,7 @@ impl Output {
             }
             return;
         }
-        let shown = escape::text(error.message());
+        let shown = escape::line(error.message());
         match self.colors() {
             true => self.to_stderr(&format!("\x1b[1;31mdepot:\x1b[0m {shown}")),
             false => self.to_stderr(&format!("depot: {shown}")),
