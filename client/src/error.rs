@@ -212,7 +212,7 @@ impl Error {
 }
 
 /// `io::Error` without the `(os error 2)` that tells a person nothing.
-fn io_text(source: &io::Error) -> String {
+pub(crate) fn io_text(source: &io::Error) -> String {
     if Errno::from_io_error(source) == Some(Errno::LOOP) {
         return "a symlink is in the way".to_owned();
     }

@@ -93,8 +93,9 @@ async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
 fn not_understood(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
         let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.strip_prefix("error: ").unwrap_or(first);
+        let lines: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();
+        let told = lines.join(" ");
+        let message = told.strip_prefix("error: ").unwrap_or(&told);
         Output::new(Style { json: true, ..Style::default() }).error(&Error::usage(message));
         return Exit::Usage as u8;
     }

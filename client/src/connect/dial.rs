@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Address;
 use super::verify::Verifier;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, io_text};
 
 /// A connection and its handshake take no longer.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -70,8 +70,9 @@ impl Dialer {
 
     async fn connect(&self) -> Result<Connection> {
         let address = &self.0.address;
-        let gone =
-            |error: io::Error| Error::unreachable(format!("cannot reach {address}: {error}"));
+        let gone = |error: io::Error| {
+            Error::unreachable(format!("cannot reach {address}: {}", io_text(&error)))
+        };
         // Tries each address that the name has, in turn.
         let tcp = TcpStream::connect((address.host(), address.port())).await.map_err(gone)?;
         tcp.set_nodelay(true).map_err(gone)?;
@@ -84,7 +85,10 @@ impl Dialer {
         let address = &self.0.address;
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => self.0.verifier.explain(address, tls),
-            None => Error::unreachable(format!("{address} ended the connection: {error}")),
+            None => {
+                let message = format!("{address} ended the connection: {}", io_text(&error));
+                Error::unreachable(message)
+            }
         }
     }
 }
