@@ -65,6 +65,11 @@ impl DataDir {
         self.path.join("tls")
     }
 
+    /// Room that is kept free for removals.
+    pub fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
+    }
+
     /// Where the set-up code is while it is needed.
     pub fn setup_code(&self) -> PathBuf {
         self.path.join("setup-code")

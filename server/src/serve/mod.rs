@@ -17,7 +17,7 @@ use crate::accounts::{Accounts, Lifetimes, SetupCode};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::content::{Contents, Reserve};
+use crate::content::Contents;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::mail::Mail;
@@ -159,13 +159,12 @@ async fn rooms(
     clock: &Arc<dyn Clock>,
     limits: &Arc<Limits>,
 ) -> Result<Rooms> {
-    let reserve = Arc::new(Reserve::new(stores.dir.path().to_owned()));
     let contents = Contents::new(
         Arc::clone(&stores.db),
         Arc::clone(&stores.chunks),
         Arc::clone(clock),
         Arc::clone(limits),
-        reserve,
+        Arc::clone(&stores.reserve),
     );
     let db = || Arc::clone(&stores.db);
     let (clock, shared) = (|| Arc::clone(clock), || Arc::clone(limits));

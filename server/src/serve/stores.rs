@@ -8,6 +8,7 @@ use crate::changes::Watchers;
 use crate::chunks::{self, Chunks, Found, PackOptions, end_of};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::content::Reserve;
 use crate::db::{self, Db, Options};
 use crate::error::{Error, Result};
 use crate::serve::DataDir;
@@ -21,6 +22,8 @@ pub struct Stores {
     pub db: Arc<dyn Db>,
     /// The bytes.
     pub chunks: Arc<dyn Chunks>,
+    /// The disk's reserve.
+    pub reserve: Arc<Reserve>,
     /// Who is woken by commits.
     pub watchers: Arc<Watchers>,
     /// The time.
@@ -33,6 +36,7 @@ impl Stores {
     /// Opens or makes the data directory and what is in it.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let dir = DataDir::open(&config.server.data)?;
+        let reserve = Arc::new(Reserve::new(dir.reserve()));
         let watchers = Arc::new(Watchers::default());
         let bell = Arc::clone(&watchers);
         let options = Options {
@@ -52,7 +56,7 @@ impl Stores {
         };
         let (chunks, found) = blocking(move || chunks::open(packs, &known)).await?;
         adopt(&*db, found, clock.now()).await?;
-        Ok(Self { db, chunks, watchers, clock, dir })
+        Ok(Self { db, chunks, reserve, watchers, clock, dir })
     }
 
     /// Closes them; dropping waits for what is queued.
