@@ -9,6 +9,7 @@ pub mod config;
 pub mod content;
 pub mod db;
 pub mod error;
+pub mod faults;
 pub mod files;
 pub mod mail;
 pub mod model;

@@ -38,6 +38,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "password",
             "token",
             "whole_file",
+            "faults",
             "clock",
             "model",
             "error",
@@ -73,10 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("tls", &["whole_file", "clock", "model", "error"], "keys and certificates"),
     room(
         "rpc",
-        &[
-            "accounts", "files", "mail", "changes", "upkeep", "content", "password", "token",
-            "model", "error",
-        ],
+        &["accounts", "files", "mail", "changes", "upkeep", "model", "error"],
         "the edge translates for the rules; never past them, to db or chunks",
     ),
     room("accounts", RULE, "a rule"),
@@ -89,8 +87,8 @@ pub(crate) const ROOMS: &[Room] = &[
         &["db", "chunks", "password", "token", "clock", "model", "error"],
         "what files, mail and upkeep know of bytes",
     ),
-    room("db", NOUNS, "an adapter: no wire, no chunks"),
-    room("chunks", NOUNS, "an adapter: no wire, no metadata"),
+    room("db", ADAPTER, "an adapter: no wire, no chunks"),
+    room("chunks", ADAPTER, "an adapter: no wire, no metadata"),
     room("password", NOUNS, "hashing, and nothing else"),
     room("token", NOUNS, "secrets, and nothing else"),
     room(
@@ -98,6 +96,7 @@ pub(crate) const ROOMS: &[Room] = &[
         &["error"],
         "a small file that is there or not; rows and chunks are not such",
     ),
+    room("faults", &[], "switches for fault tests; what they switch asks, they know nothing"),
     room("clock", &["model", "error"], "time, passed in"),
     room("model", &["error"], "the nouns; what cannot be built says why"),
     room("error", &[], "every room has it"),
@@ -105,6 +104,7 @@ pub(crate) const ROOMS: &[Room] = &[
 ];
 
 const RULE: &[&str] = &["content", "db", "chunks", "password", "token", "clock", "model", "error"];
+const ADAPTER: &[&str] = &["faults", "clock", "model", "error"];
 const NOUNS: &[&str] = &["clock", "model", "error"];
 
 /// A crate of which only these rooms of the server know.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use depot_server::config::Config;
 use depot_server::error::{Error, Kind, Result};
+use depot_server::faults::VERSION;
 
 pub(crate) use output::complain;
 
@@ -20,7 +21,7 @@ pub(crate) use output::complain;
 /// code go to stderr. Exit codes: 2 usage or configuration, 4 permissions, 6 the data directory is in
 /// use or newer, 7 disk, 8 address in use, 9 verify found damage.
 #[derive(Debug, Parser)]
-#[command(name = "depot-server", version, max_term_width = 100)]
+#[command(name = "depot-server", version = VERSION, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,

@@ -1,13 +1,14 @@
 //! The few system calls whose failure decides whether a store may go on. They stand behind a trait so
 //! that tests can make the i-th of them fail; production pays one indirect call for a system call.
-//! Nothing here knows what it writes, and no call
-//! that failed is tried again.
+//! Nothing here knows what it writes, and no call that failed is tried again.
 
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{fdatasync, fsync, ftruncate};
 use rustix::io::{Errno, Result, pwritev};
+
+use crate::faults::{Protection, is_off};
 
 /// The writing half of a disk.
 pub(super) trait Disk: Send + Sync {
@@ -33,6 +34,9 @@ impl Disk for Kernel {
     }
 
     fn sync(&self, file: BorrowedFd<'_>) -> Result<()> {
+        if is_off(Protection::Sync) {
+            return Ok(());
+        }
         fdatasync(file)
     }
 

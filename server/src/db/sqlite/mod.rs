@@ -31,6 +31,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::db::{Db, Options};
 use crate::error::{Error, Kind, Result};
+use crate::faults::{Protection, is_off};
 
 use queue::Lane;
 use readers::Readers;
@@ -97,7 +98,8 @@ impl Sqlite {
 /// What every connection has.
 fn configure(conn: &Connection, cache_bytes: u64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    conn.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = if is_off(Protection::Sync) { "OFF" } else { "FULL" };
+    conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // Mapped pages would count as resident and turn read errors into SIGBUS.
     conn.pragma_update(None, "mmap_size", 0)?;
