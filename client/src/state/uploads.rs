@@ -4,7 +4,8 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
@@ -29,6 +30,7 @@ impl UploadId {
         state.make().map_err(io::Error::other)?;
         let folder = state.path.join("uploads");
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        forget_old(&folder);
         let path = folder.join(name(place));
         let mut file = private_file(&path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
@@ -52,6 +54,19 @@ impl UploadId {
     pub(crate) fn done(self) {
         if let Some((path, _file)) = self.kept {
             let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The server itself remembers an upload for 7 days.
+const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// Puts that were given up leave nothing behind for ever.
+fn forget_old(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
+        if matches!(age, Ok(Ok(age)) if age > REMEMBERED) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

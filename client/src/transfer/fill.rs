@@ -102,42 +102,47 @@ impl Waiting {
     }
 }
 
-async fn send(filling: Filling, load: Vec<Chunk>) -> Result<()> {
+async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
     let Filling { session, upload_id, progress, .. } = filling;
-    let bytes: usize = load.iter().map(Chunk::length).sum();
     let mut patience = session.patience();
-    let mut load = Arc::new(load);
+    let mut count = load.len();
     while !load.is_empty() {
-        let messages = Messages::new(upload_id.clone(), load.clone());
+        count = count.min(load.len());
+        let part: Arc<[Chunk]> = load[..count].into();
+        let messages = Messages::new(upload_id.clone(), part.clone());
         let error = match session.bulk().fill(tokio_stream::iter(messages)).await {
-            Ok(answer) if answer.get_ref().chunks as usize == load.len() => break,
+            Ok(answer) if answer.get_ref().chunks as usize == part.len() => {
+                patience.progressed();
+                progress.add(bytes(&load[..count]));
+                load.drain(..count);
+                continue;
+            }
             Ok(_) => Error::cut("not all chunks were kept"),
             Err(status) => Error::from(status),
         };
         session.recover(error, &mut patience).await?;
-        let mut left = Vec::new();
-        for (chunk, is_missing) in load.iter().zip(missing(&session, &upload_id, &load).await?) {
-            if is_missing {
-                left.push(Chunk {
-                    buffer: chunk.buffer.clone(),
-                    range: chunk.range.clone(),
-                    ..*chunk
-                });
-            }
+        let mut is_missing = missing(&session, &upload_id, &part).await?.into_iter();
+        let before = bytes(&load);
+        load.retain(|_| is_missing.next().unwrap_or(true));
+        let kept = before - bytes(&load);
+        progress.add(kept);
+        match kept > 0 {
+            true => patience.progressed(),
+            // A line that breaks before a whole call is through takes less at a time.
+            false => count = (count / 2).max(1),
         }
-        if left.len() < load.len() {
-            patience.progressed();
-        }
-        load = Arc::new(left);
     }
-    progress.add(bytes as u64);
     Ok(())
+}
+
+fn bytes(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| chunk.length() as u64).sum()
 }
 
 /// The messages of one call.
 struct Messages {
     upload_id: String,
-    load: Arc<Vec<Chunk>>,
+    load: Arc<[Chunk]>,
     next: usize,
     /// Bytes of the next chunk that are sent already.
     sent: usize,
@@ -145,7 +150,7 @@ struct Messages {
 }
 
 impl Messages {
-    fn new(upload_id: String, load: Arc<Vec<Chunk>>) -> Self {
+    fn new(upload_id: String, load: Arc<[Chunk]>) -> Self {
         Self { upload_id, load, next: 0, sent: 0, has_begun: false }
     }
 
@@ -234,7 +239,7 @@ mod tests {
         load.extend(chunks(&two, &[5..1_700_000, 1_700_000..1_700_001]));
         let expected: Vec<u8> =
             load.iter().flat_map(|chunk| chunk.buffer[chunk.range.clone()].to_vec()).collect();
-        let messages: Vec<_> = Messages::new("u".into(), Arc::new(load)).collect();
+        let messages: Vec<_> = Messages::new("u".into(), load.into()).collect();
         assert_eq!(messages[0].upload_id, "u");
         assert_eq!(messages[0].heads.len(), 5);
         assert!(messages[1..].iter().all(|m| m.heads.is_empty() && m.upload_id.is_empty()));
@@ -246,8 +251,7 @@ mod tests {
     fn small_files_side_by_side_are_sent_without_a_copy() {
         let buffer = Bytes::from(vec![7; 1_000_000]);
         let ranges: Vec<_> = (0..200).map(|i| i * 4096..(i + 1) * 4096).collect();
-        let messages: Vec<_> =
-            Messages::new("u".into(), Arc::new(chunks(&buffer, &ranges))).collect();
+        let messages: Vec<_> = Messages::new("u".into(), chunks(&buffer, &ranges).into()).collect();
         assert_eq!(messages.len(), 2);
         assert_eq!(messages[0].data.as_ptr(), buffer.as_ptr());
     }

@@ -12,6 +12,7 @@ use super::read::{Batch, Event, Seen};
 use crate::error::Error;
 
 /// A chunk and its bytes: a part of a buffer that it keeps from being used again.
+#[derive(Clone)]
 pub(super) struct Chunk {
     pub(super) hash: Digest,
     pub(super) buffer: Bytes,
