@@ -2,6 +2,7 @@
 //! to come to a session with the server.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
@@ -23,6 +24,7 @@ pub(crate) struct App {
     yes: bool,
     connections: usize,
     retry_for: Duration,
+    after_interrupt: Mutex<Option<String>>,
 }
 
 impl App {
@@ -42,6 +44,7 @@ impl App {
             yes: globals.yes,
             connections: globals.connections,
             retry_for: globals.retry_for,
+            after_interrupt: Mutex::new(None),
         })
     }
 
@@ -113,6 +116,16 @@ impl App {
             pin: self.environment.pin.as_deref().map(str::parse).transpose()?,
             remembered: known.and_then(|known| known.ca.clone()),
         })
+    }
+
+    /// What to say after Ctrl-C from now on, in place of what the verb always says.
+    pub(crate) fn say_after_interrupt(&self, hint: String) {
+        *self.after_interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(hint);
+    }
+
+    /// What to say after Ctrl-C, if the command knows better than its verb.
+    pub(crate) fn after_interrupt(&self) -> Option<String> {
+        self.after_interrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a person can be asked.

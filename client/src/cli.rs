@@ -162,7 +162,7 @@ verbs! {
     /// Answer a message
     Reply => reply, SENT;
     /// Print what changes, as it happens
-    Watch => watch, "go on with --cursor and the last cursor that was printed";
+    Watch => watch, NOTHING;
     /// Print what a shell needs to complete the command line
     Completions => completions, NOTHING;
 }

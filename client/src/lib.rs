@@ -84,9 +84,13 @@ async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
         done = running => done.unwrap_or_else(|error| {
             Err(Error::io("go on", &std::io::Error::other(error)))
         }),
-        _ = interrupt.recv() => Err(Error::interrupted(hint)),
-        _ = terminate.recv() => Err(Error::interrupted(hint)),
+        _ = interrupt.recv() => Err(interrupted(app, hint)),
+        _ = terminate.recv() => Err(interrupted(app, hint)),
     }
+}
+
+fn interrupted(app: &App, hint: &str) -> Error {
+    Error::interrupted(app.after_interrupt().as_deref().unwrap_or(hint))
 }
 
 /// Prints clap's help or what is wrong with the command line.

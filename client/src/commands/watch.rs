@@ -54,6 +54,7 @@ async fn follow(
         }
         print(app, &answer)?;
         if !answer.cursor.is_empty() {
+            app.say_after_interrupt(format!("go on with --cursor {}", answer.cursor));
             *cursor = answer.cursor;
         }
     }
