@@ -7,6 +7,8 @@
 pub enum Protection {
     /// fdatasync of packs and SQLite's `synchronous=FULL`.
     Sync,
+    /// The room on the disk that is kept for removals.
+    Reserve,
 }
 
 /// Whether a protection is switched off, by its name in the variable `DEPOT_FAULTS` (a list with commas).
@@ -18,6 +20,7 @@ pub fn is_off(protection: Protection) -> bool {
         LazyLock::new(|| std::env::var("DEPOT_FAULTS").unwrap_or_default());
     let name = match protection {
         Protection::Sync => "no-sync",
+        Protection::Reserve => "no-reserve",
     };
     OFF.split(',').any(|off| off == name)
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::error::{Detail, Error, Kind, Result};
+use crate::faults::{Protection, is_off};
 
 /// Of the file system: 1 %, within these bounds.
 const SHARE: u64 = 100;
@@ -46,7 +47,7 @@ impl Reserve {
     /// Gives the room up for a change that cannot wait; whether there was any.
     pub fn give_up(&self) -> bool {
         let mut state = self.lock();
-        if !matches!(*state, State::Held) {
+        if !matches!(*state, State::Held) || is_off(Protection::Reserve) {
             return false;
         }
         *state = State::GivenUp { tried: Some(Instant::now()) };
@@ -82,6 +83,9 @@ impl Reserve {
     }
 
     fn take(&self) -> std::io::Result<()> {
+        if is_off(Protection::Reserve) {
+            return Ok(());
+        }
         let disk = statvfs(self.file.parent().unwrap_or(&self.file))?;
         let bytes =
             (disk.f_blocks.saturating_mul(disk.f_frsize) / SHARE).clamp(BYTES_MIN, BYTES_MAX);

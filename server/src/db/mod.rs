@@ -53,6 +53,9 @@ pub const REQUEST_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Who is told that something was committed; called after the commit, never inside it.
 pub type Committed = Arc<dyn Fn(&[AccountId]) + Send + Sync>;
 
+/// Who gives up room when the disk is full, so that a change can go through; whether there was any.
+pub type MakeRoom = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Where and how to open the embedded store.
 #[derive(Clone)]
 pub struct Options {
@@ -66,6 +69,8 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Told after every commit.
     pub committed: Committed,
+    /// Asked when the disk is full.
+    pub make_room: MakeRoom,
 }
 
 /// Opens the embedded store and brings its schema up to date.

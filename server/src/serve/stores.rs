@@ -39,12 +39,14 @@ impl Stores {
         let reserve = Arc::new(Reserve::new(dir.reserve()));
         let watchers = Arc::new(Watchers::default());
         let bell = Arc::clone(&watchers);
+        let room = Arc::clone(&reserve);
         let options = Options {
             path: dir.database(),
             writer_queue_max: config.limits.writer_queue_max,
             readers: config.store.readers,
             cache_bytes: config.store.cache_bytes,
             committed: Arc::new(move |accounts| bell.wake(accounts)),
+            make_room: Arc::new(move || room.give_up()),
         };
         let db = blocking(move || db::open(options)).await?;
         let places = db.last_places().await?;

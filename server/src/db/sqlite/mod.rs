@@ -66,7 +66,8 @@ impl Sqlite {
         configure(&conn, options.cache_bytes)?;
         schema::bring_up_to_date(&mut conn)?;
         let readers = Readers::open(&options.path, options.readers, options.cache_bytes / 8)?;
-        let writer = Writer::start(conn, options.writer_queue_max, options.committed)?;
+        let hooks = (options.committed, options.make_room);
+        let writer = Writer::start(conn, options.writer_queue_max, hooks)?;
         Ok(Self { writer, readers })
     }
 

@@ -2,8 +2,8 @@
 //! server pays one fsync for many changes and a single change pays one of its own.
 //!
 //! A job is a whole transaction to its caller. It runs in a savepoint of the group's transaction, so
-//! one that fails takes nothing with it; it may be run again when the disk was full and the reserve
-//! made room, so it must not consume what it was made of. Answers go out after the commit.
+//! one that fails takes nothing with it; it is run again when the disk was full and the reserve made
+//! room, so it must not consume what it was made of. Answers go out after the commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::db::Committed;
 use crate::db::sqlite::error::{failed, is_failed_write};
 use crate::db::sqlite::queue::{Lane, Queue};
+use crate::db::{Committed, MakeRoom};
 use crate::error::{Error, Kind, Result};
 use crate::model::AccountId;
 
@@ -28,6 +28,8 @@ const GROUP_ROWS_MAX: u64 = 5_000;
 pub(super) struct Tx<'a> {
     conn: &'a Connection,
     touched: Vec<AccountId>,
+    /// A job found no room on the disk.
+    full: bool,
 }
 
 impl<'a> Tx<'a> {
@@ -67,6 +69,7 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         let outcome = (self.work)(tx);
         let keep = outcome.is_ok();
+        tx.full |= outcome.as_ref().is_err_and(|error| error.kind() == Kind::DiskFull);
         self.outcome = Some(outcome);
         keep
     }
@@ -92,13 +95,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread that owns the writing connection.
-    pub(super) fn start(conn: Connection, jobs_max: usize, committed: Committed) -> Result<Self> {
+    pub(super) fn start(
+        conn: Connection,
+        jobs_max: usize,
+        (committed, make_room): (Committed, MakeRoom),
+    ) -> Result<Self> {
         let queue = Arc::new(Queue::new(jobs_max));
         let broken = Arc::new(AtomicBool::new(false));
         let (jobs, flag) = (Arc::clone(&queue), Arc::clone(&broken));
         let thread = thread::Builder::new()
             .name("db-writer".to_owned())
-            .spawn(move || Loop { conn, jobs, broken: flag, committed }.run())
+            .spawn(move || Loop { conn, jobs, broken: flag, committed, make_room }.run())
             .map_err(|error| Error::internal("writer.start", error))?;
         Ok(Self { queue, broken, thread: Some(thread) })
     }
@@ -135,6 +142,7 @@ struct Loop {
     jobs: Arc<Queue>,
     broken: Arc<AtomicBool>,
     committed: Committed,
+    make_room: MakeRoom,
 }
 
 impl Loop {
@@ -153,14 +161,27 @@ impl Loop {
         }
     }
 
-    /// Runs the first job and those that wait behind it in one transaction; whom to tell.
+    /// Commits the first job and those that wait behind it; whom to tell. When the disk is full and its
+    /// reserve makes room, all of them are run again: SQLite has rolled back a commit that found none.
     fn group(&self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
+        let outcome = self.attempt(lane, group);
+        if outcome.as_ref().is_err_and(|error| error.kind() == Kind::DiskFull) {
+            self.roll_back();
+            if (self.make_room)() {
+                return self.attempt(lane, group);
+            }
+        }
+        outcome
+    }
+
+    /// Runs the first job and those that wait behind it in one transaction.
+    fn attempt(&self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
         if self.broken.load(Ordering::Acquire) {
             return Err(read_only("writer"));
         }
         self.statement("BEGIN IMMEDIATE")?;
         let rows_before = self.conn.total_changes();
-        let mut tx = Tx { conn: &self.conn, touched: Vec::new() };
+        let mut tx = Tx { conn: &self.conn, touched: Vec::new(), full: false };
         let mut next = 0;
         loop {
             while next < group.len() {
@@ -188,7 +209,10 @@ impl Loop {
             return self.statement("RELEASE job");
         }
         tx.touched.truncate(touched);
-        // SQLite has ended the transaction by itself when the disk was full or failed.
+        if tx.full {
+            return Err(Error::new(Kind::DiskFull, "the server's disk is full"));
+        }
+        // SQLite has ended the transaction by itself when the disk failed.
         if self.conn.is_autocommit() {
             return Err(unknown());
         }
@@ -207,6 +231,16 @@ impl Loop {
         })
     }
 
+    /// Ends a transaction that failed, where SQLite has not done it.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+            self.broken.store(true, Ordering::Release);
+        }
+    }
+
     fn settle(&mut self, group: Vec<Box<dyn Job>>, outcome: Result<Vec<AccountId>>) {
         match outcome {
             Ok(touched) => {
@@ -214,12 +248,7 @@ impl Loop {
                 group.into_iter().for_each(|job| job.settle(None));
             }
             Err(error) => {
-                if !self.conn.is_autocommit()
-                    && let Err(error) = self.conn.execute_batch("ROLLBACK")
-                {
-                    tracing::error!(%error, "a failed transaction could not be rolled back");
-                    self.broken.store(true, Ordering::Release);
-                }
+                self.roll_back();
                 tracing::warn!(error = %error, cause = error.chain(), "a commit failed");
                 group.into_iter().for_each(|job| job.settle(Some(not_committed(&error))));
             }
@@ -245,4 +274,84 @@ fn unknown() -> Error {
 fn read_only(op: &'static str) -> Error {
     let message = "a write failed earlier, so the server accepts no changes until it is restarted";
     Error::new(Kind::ReadOnly, message).op(op)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use rusqlite::Connection;
+    use tempfile::TempDir;
+
+    use super::{Lane, Tx, Writer};
+    use crate::error::{Kind, Result};
+
+    /// Pages that the "disk" has: enough for some rows, and no more until room is made.
+    const PAGES: u32 = 8;
+    const PAGES_WITH_ROOM: u32 = 1_000;
+
+    struct Disk {
+        writer: Writer,
+        room: Arc<AtomicBool>,
+        asked: Arc<AtomicUsize>,
+        _dir: TempDir,
+    }
+
+    fn disk(has_reserve: bool) -> Disk {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = Connection::open(dir.path().join("db")).unwrap();
+        conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+        conn.execute_batch("CREATE TABLE kept (bytes BLOB) STRICT").unwrap();
+        let (room, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (made, counted) = (Arc::clone(&room), Arc::clone(&asked));
+        let make_room = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            has_reserve && !made.swap(true, Ordering::SeqCst)
+        };
+        let hooks = (Arc::new(|_: &[_]| {}) as _, Arc::new(make_room) as _);
+        Disk { writer: Writer::start(conn, 8, hooks).unwrap(), room, asked, _dir: dir }
+    }
+
+    impl Disk {
+        /// Inserts a row; how often it was tried.
+        async fn insert(&self, bytes: usize) -> Result<usize> {
+            let (room, mut tries) = (Arc::clone(&self.room), 0);
+            let work = move |tx: &mut Tx<'_>| {
+                tries += 1;
+                let pages = if room.load(Ordering::SeqCst) { PAGES_WITH_ROOM } else { PAGES };
+                tx.conn().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+                tx.execute("INSERT INTO kept VALUES (zeroblob(?1))", [bytes])?;
+                Ok(tries)
+            };
+            self.writer.run(Lane::Interactive, "insert", work).await
+        }
+
+        async fn rows(&self) -> Vec<usize> {
+            let read = |tx: &mut Tx<'_>| {
+                let mut rows =
+                    tx.conn().prepare("SELECT length(bytes) FROM kept ORDER BY rowid")?;
+                let lengths = rows.query_map([], |row| row.get(0))?;
+                Ok(lengths.collect::<rusqlite::Result<Vec<usize>>>()?)
+            };
+            self.writer.run(Lane::Interactive, "rows", read).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_finds_the_disk_full_goes_through_when_room_is_made() {
+        let disk = disk(true);
+        assert_eq!(disk.insert(10).await.unwrap(), 1);
+        assert_eq!(disk.insert(100_000).await.unwrap(), 2);
+        assert_eq!(disk.asked.load(Ordering::SeqCst), 1);
+        assert_eq!(disk.rows().await, [10, 100_000]);
+    }
+
+    #[tokio::test]
+    async fn without_room_the_caller_is_told_and_the_next_change_is_done() {
+        let disk = disk(false);
+        assert_eq!(disk.insert(100_000).await.unwrap_err().kind(), Kind::DiskFull);
+        assert_eq!(disk.insert(10).await.unwrap(), 1);
+        assert_eq!(disk.rows().await, [10]);
+    }
 }
