@@ -1,6 +1,14 @@
 //! What the stories, the fault tests and the measurements share.
 
+pub mod caller;
+pub mod clock;
+pub mod process;
+pub mod server;
+pub mod terminal;
+pub mod user;
+pub mod wait;
 pub mod wire;
+pub mod world;
 
 use std::env;
 use std::path::{Path, PathBuf};
