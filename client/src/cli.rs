@@ -16,7 +16,6 @@ use crate::units;
     name = "depot",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "Example:\n  depot login --server localhost:7420 --account ann\n  \
                   depot put report.pdf /reports/\n  \
                   depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf\n\n\

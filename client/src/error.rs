@@ -334,7 +334,11 @@ fn innermost(error: &dyn StdError) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let text = error.to_string();
+    match text.contains("close_notify") {
+        true => "it was closed in the middle".to_owned(),
+        false => text,
+    }
 }
 
 impl fmt::Display for Error {

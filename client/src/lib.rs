@@ -90,6 +90,7 @@ async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
 }
 
 fn interrupted(app: &App, hint: &str) -> Error {
+    password::restore_terminal();
     Error::interrupted(app.after_interrupt().as_deref().unwrap_or(hint))
 }
 

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -77,9 +79,26 @@ pub(crate) fn ask(app: &App, prompt: &str) -> Result<SecretString> {
             "there is no password; give --password-file FILE or --password-stdin",
         ));
     }
+    let _ = TERMINAL.set(terminal());
     let typed = rpassword::prompt_password(format!("{prompt}: "));
     let typed = Zeroizing::new(typed.map_err(|error| Error::io("read the password", &error))?);
     Ok(SecretString::from(typed.as_str()))
+}
+
+/// The terminal as it was before it was told not to echo.
+static TERMINAL: OnceLock<Option<Termios>> = OnceLock::new();
+
+fn terminal() -> Option<Termios> {
+    tcgetattr(File::open("/dev/tty").ok()?).ok()
+}
+
+/// After Ctrl-C at a prompt: what is typed next shall be seen again.
+pub(crate) fn restore_terminal() {
+    if let Some(Some(before)) = TERMINAL.get()
+        && let Ok(terminal) = File::open("/dev/tty")
+    {
+        let _ = tcsetattr(terminal, OptionalActions::Now, before);
+    }
 }
 
 /// Typed twice, the same.

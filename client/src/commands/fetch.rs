@@ -2,11 +2,13 @@
 //! it has been kept: printed without error, or written to a Maildir and synced.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use clap::Args;
 use depot_proto::mail::Message;
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc::Sender;
 use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 
@@ -20,6 +22,10 @@ use crate::mail::{Acks, show};
 use crate::output::json::MessageLine;
 use crate::transfer::{Downloads, joined};
 use crate::units;
+
+/// Messages that are handed on together; one with attachments goes by itself, because it is large.
+const BATCH: usize = 256;
+const BATCHES_QUEUED: usize = 4;
 
 /// Messages that are written and wait for their sync.
 const WRITTEN_QUEUED: usize = 4096;
@@ -112,14 +118,16 @@ impl Keeping<'_> {
     async fn fill_maildir(&self, path: &Path, inline_max: u64, unread: &mut Unread) -> Result<u64> {
         let domain = self.session.address().mail_domain();
         let maildir = block_in_place(|| Maildir::open(path, &domain))?;
-        let (letters_out, letters_in) = sync_channel(16);
+        let (letters_out, letters_in) = sync_channel(BATCHES_QUEUED);
         let keeper = self.keeper(maildir, letters_in);
         let arrived = self.arrive(inline_max, unread, letters_out).await;
         let count = joined(keeper.await);
         match (arrived, count) {
             (Ok(()), Ok(count)) => {
-                let messages = units::count(count as usize, "message");
-                self.app.output.note(&format!("kept {messages} in {}", path.display()));
+                if count > 0 {
+                    let messages = units::count(count as usize, "message");
+                    self.app.output.note(&format!("kept {messages} in {}", path.display()));
+                }
                 Ok(count)
             }
             // A keeper that has failed makes what arrives fail too, and knows why.
@@ -134,10 +142,20 @@ impl Keeping<'_> {
         out: SyncSender<Vec<Letter>>,
     ) -> Result<()> {
         let downloads = Downloads::new(self.session);
+        let gone = |_| Error::io("keep messages", &std::io::Error::other("it has failed"));
         while let Some(messages) = unread.next().await? {
-            let letters = letters(&downloads, messages, inline_max).await?;
-            let gone = |_| Error::io("keep messages", &std::io::Error::other("it has failed"));
-            block_in_place(|| out.send(letters)).map_err(gone)?;
+            let mut letters = pin!(letters(&downloads, messages, inline_max));
+            let mut batch = Vec::new();
+            while let Some(letter) = letters.next().await {
+                let letter = letter?;
+                let is_large = letter.contents.iter().any(Option::is_some);
+                batch.push(letter);
+                if is_large || batch.len() == BATCH {
+                    let batch = std::mem::take(&mut batch);
+                    block_in_place(|| out.send(batch)).map_err(gone)?;
+                }
+            }
+            block_in_place(|| out.send(batch)).map_err(gone)?;
         }
         Ok(())
     }
@@ -187,13 +205,13 @@ fn keep(
     acks: Option<&Sender<Vec<String>>>,
 ) -> Result<u64> {
     let kept: Vec<Kept> = maildir.keep(written)?;
-    for Kept { letter, file } in &kept {
-        line(app, &letter.message, Some(&file.to_string_lossy()))?;
+    for Kept { message, file } in &kept {
+        line(app, message, Some(&file.to_string_lossy()))?;
     }
     app.output.flush()?;
     let count = kept.len() as u64;
     if let Some(acks) = acks {
-        let ids = kept.into_iter().map(|kept| kept.letter.message.id).collect();
+        let ids = kept.into_iter().map(|kept| kept.message.id).collect();
         // Where it fails, the acknowledging task itself says why.
         let _ = acks.blocking_send(ids);
     }

@@ -151,6 +151,9 @@ impl Get<'_> {
             fs::create_dir_all(&aim.folder).map_err(failed)?;
         }
         let beneath = Arc::new(Beneath::open(&aim.folder).map_err(failed)?);
+        if root.is_some() {
+            beneath.folder("").and_then(|folder| folder.admit()).map_err(failed)?;
+        }
         let receiving = Receiving {
             session: self.session.clone(),
             downloads: Downloads::new(&self.session),
@@ -158,6 +161,7 @@ impl Get<'_> {
             progress: self.app.output.progress("get", Some(size(&items))),
         };
         let received = receiving.all(&items).await?;
+        receiving.progress.end();
         if let Some(attributes) = root {
             let done = beneath.folder("").and_then(|folder| folder.finish(attributes));
             done.map_err(failed)?;

@@ -246,6 +246,17 @@ fn finish(app: &App, left_out: &[Error]) -> Result<()> {
     }
 }
 
+fn nothing_put(app: &App, left_out: &[Error]) -> Error {
+    match left_out {
+        // The only thing that was asked for: its own error says best what is wrong.
+        [only] => only.clone(),
+        _ => {
+            left_out.iter().for_each(|error| app.output.error(error));
+            Error::partial("nothing could be read, and nothing was put")
+        }
+    }
+}
+
 /// One put, once it is clear what goes where.
 struct Put<'a> {
     app: &'a App,
@@ -276,8 +287,7 @@ impl Put<'_> {
             let mut prepared = files.prepare(upload.run(files.len(), files.jobs()).await?);
             if prepared.entries.is_empty() {
                 left_out.append(&mut prepared.left_out);
-                finish(self.app, left_out)?;
-                return Err(Error::usage("there is nothing to put"));
+                return Err(nothing_put(self.app, left_out));
             }
             self.condition(&mut prepared);
             match commit(self.session, self.tree(&upload_id, &mut prepared)).await {
@@ -286,7 +296,7 @@ impl Put<'_> {
                     is_last_try = true;
                 }
                 done => {
-                    let response = done?;
+                    let response = done.map_err(|error| error.at(base.as_str()))?;
                     upload_id.done();
                     left_out.append(&mut prepared.left_out);
                     return Ok((prepared, response));

@@ -1,7 +1,7 @@
 //! `depot save`: the attachments of a message as files. Changes nothing on the server.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -15,7 +15,7 @@ use crate::mail::{find, parse};
 use crate::names;
 use crate::output::json::Got;
 use crate::transfer::{Downloads, Wanted};
-use crate::tree::beneath::{Attributes, Beneath, Existing};
+use crate::tree::beneath::{Attributes, Beneath, Existing, is_reserved};
 use crate::tree::receive::{Destination, receive};
 
 /// Permissions of what is saved.
@@ -90,9 +90,9 @@ fn choose<'a>(message: &'a Message, named: &[String]) -> Result<Vec<Saving<'a>>>
 /// The last part of the name, if that is a name at all: an attachment never says where it goes.
 fn base_name(attachment: &Attachment) -> String {
     let last = attachment.name.rsplit('/').next().unwrap_or_default();
-    match names::problem(last) {
-        None => last.to_owned(),
-        Some(_) => format!("attachment-{}", attachment.index + 1),
+    match names::problem(last).is_none() && !is_reserved(OsStr::new(last)) {
+        true => last.to_owned(),
+        false => format!("attachment-{}", attachment.index + 1),
     }
 }
 

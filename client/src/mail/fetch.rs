@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use depot_proto::mail::{Attachment, FetchUnreadRequest, FetchUnreadResponse, Message};
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::Streaming;
 
 use super::rfc5322::Letter;
@@ -96,13 +96,14 @@ async fn begin(
         .await
 }
 
-/// Messages with those attachments inside that are not larger than `inline_max`.
-pub(crate) async fn letters(
+/// The messages in order, with those attachments inside that are not larger than `inline_max`. Only a
+/// few are in memory at once: attachments are large.
+pub(crate) fn letters(
     downloads: &Downloads,
     messages: Vec<Message>,
     inline_max: u64,
-) -> Result<Vec<Letter>> {
-    let fetched = messages.into_iter().map(|message| async move {
+) -> impl Stream<Item = Result<Letter>> {
+    let fetched = messages.into_iter().map(move |message| async move {
         let mut contents = Vec::with_capacity(message.attachments.len());
         for attachment in &message.attachments {
             contents.push(match attachment.size <= inline_max {
@@ -110,14 +111,9 @@ pub(crate) async fn letters(
                 false => None,
             });
         }
-        Ok::<_, Error>(Letter { message, contents })
+        Ok(Letter { message, contents })
     });
-    let mut letters = stream::iter(fetched).buffered(ATTACHED_AT_ONCE);
-    let mut all = Vec::new();
-    while let Some(letter) = letters.next().await {
-        all.push(letter?);
-    }
-    Ok(all)
+    stream::iter(fetched).buffered(ATTACHED_AT_ONCE)
 }
 
 async fn content(downloads: &Downloads, message: &str, attachment: &Attachment) -> Result<Bytes> {

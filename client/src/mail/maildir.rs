@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use depot_proto::mail::Message;
 use rustix::fs::{FlockOperation, flock, fsync, syncfs};
 
 use super::rfc5322::Letter;
@@ -26,7 +27,7 @@ pub(crate) struct Maildir {
 
 /// A message that is written, and not safe before the next sync.
 pub(crate) struct Written {
-    pub(crate) letter: Letter,
+    message: Message,
     name: String,
     /// Set where it was here already.
     standing: Option<PathBuf>,
@@ -34,7 +35,7 @@ pub(crate) struct Written {
 
 /// A message that is on disk.
 pub(crate) struct Kept {
-    pub(crate) letter: Letter,
+    pub(crate) message: Message,
     pub(crate) file: PathBuf,
 }
 
@@ -71,14 +72,15 @@ impl Maildir {
 
     /// Writes a message, unless it is here already.
     pub(crate) fn write(&self, letter: Letter) -> Result<Written> {
-        let name = file_name(&letter, &self.domain);
+        let name = file_name(&letter.message, &self.domain);
         if let Some(standing) = self.here.get(&name) {
-            return Ok(Written { letter, name, standing: Some(standing.clone()) });
+            let standing = Some(standing.clone());
+            return Ok(Written { message: letter.message, name, standing });
         }
         let path = self.path.join("tmp").join(&name);
         let written = letter.to_bytes(&self.domain).and_then(|bytes| write(&path, &bytes));
         written.map_err(|error| Error::file("write", &path, &error))?;
-        Ok(Written { letter, name, standing: None })
+        Ok(Written { message: letter.message, name, standing: None })
     }
 
     /// Returns when all of `written` is on disk and in its place.
@@ -90,7 +92,7 @@ impl Maildir {
             syncfs(&self.new).map_err(|error| failed(error.into()))?;
         }
         let mut kept = Vec::with_capacity(written.len());
-        for Written { letter, name, standing } in written {
+        for Written { message, name, standing } in written {
             let file = match standing {
                 Some(file) => file,
                 None => {
@@ -100,7 +102,7 @@ impl Maildir {
                     file
                 }
             };
-            kept.push((name, Kept { letter, file }));
+            kept.push((name, Kept { message, file }));
         }
         if has_new {
             fsync(&self.new).map_err(|error| failed(error.into()))?;
@@ -125,9 +127,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// `SECONDS.MESSAGE-ID.DOMAIN`: unique, and the same for the same message.
-fn file_name(letter: &Letter, domain: &str) -> String {
-    let seconds = letter.message.sent_at.as_ref().map_or(0, |time| time.seconds);
-    format!("{seconds}.{}.{}", plain(&letter.message.id), plain(domain))
+fn file_name(message: &Message, domain: &str) -> String {
+    let seconds = message.sent_at.as_ref().map_or(0, |time| time.seconds);
+    format!("{seconds}.{}.{}", plain(&message.id), plain(domain))
 }
 
 /// Only what no Maildir gives a meaning to.

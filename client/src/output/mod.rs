@@ -132,7 +132,7 @@ impl Output {
     pub(crate) fn progress(&self, what: &str, total: Option<u64>) -> Progress {
         let shown = self.stderr_is_terminal && !self.style.quiet && !self.style.json;
         let progress = Progress::new(&escape::line(what), total, shown);
-        *lock(&self.progress) = progress.bar();
+        *lock(&self.progress) = Some(progress.bar());
         progress
     }
 

@@ -1,25 +1,29 @@
-//! How far a transfer is: bytes, rate and time to go, on a terminal only.
+//! How far a transfer is: bytes, rate and time to go, on a terminal only, and only where it takes long
+//! enough to be read.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Redraws a second; more cannot be read and costs time.
 const DRAWS_A_SECOND: u8 = 8;
 
+/// What is done sooner is not worth a bar.
+const SHOWN_AFTER: Duration = Duration::from_millis(400);
+
 /// A bar that ends when it is dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    began: Instant,
+    /// Whether it waits to be shown.
+    is_waiting: AtomicBool,
 }
 
 impl Progress {
     /// `what` has been escaped.
     pub(super) fn new(what: &str, total: Option<u64>, shown: bool) -> Self {
-        if !shown {
-            return Self { bar: ProgressBar::hidden() };
-        }
-        let target = ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND);
-        let bar = ProgressBar::with_draw_target(total, target);
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = match total {
             Some(_) => {
                 "{msg}  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} to go"
@@ -30,21 +34,31 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar }
+        Self { bar, began: Instant::now(), is_waiting: AtomicBool::new(shown) }
     }
 
     pub(crate) fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
+        if self.is_waiting.load(Ordering::Relaxed) && self.began.elapsed() >= SHOWN_AFTER {
+            self.is_waiting.store(false, Ordering::Relaxed);
+            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND));
+            self.bar.enable_steady_tick(Duration::from_millis(500));
+        }
     }
 
-    pub(super) fn bar(&self) -> Option<ProgressBar> {
-        (!self.bar.is_hidden()).then(|| self.bar.clone())
+    /// Nothing more is shown.
+    pub(crate) fn end(&self) {
+        self.is_waiting.store(false, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.end();
     }
 }

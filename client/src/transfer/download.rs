@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -94,7 +95,7 @@ impl Downloads {
         let received = missing.iter().map(|place| u64::from(place.chunk.length)).sum();
         progress.add(wanted.size - received);
         let mut whole = Whole { file: into.file, hasher: blake3::Hasher::new(), hashed: 0 };
-        let mut segments = std::pin::pin!(self.segments(wanted, missing));
+        let mut segments = pin!(self.segments(wanted, missing));
         while let Some(segment) = segments.next().await {
             let segment = segment?;
             block_in_place(|| whole.write(&segment)).map_err(failed)?;
@@ -122,7 +123,7 @@ impl Downloads {
         let places = places(&manifest::read(&self.session, wanted).await?);
         let places = places.into_iter().filter(touched).collect();
         let mut hasher = blake3::Hasher::new();
-        let mut segments = std::pin::pin!(self.segments(wanted, places));
+        let mut segments = pin!(self.segments(wanted, places));
         while let Some(segment) = segments.next().await {
             let segment = segment?;
             block_in_place(|| -> Result<()> {

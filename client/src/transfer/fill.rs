@@ -215,8 +215,6 @@ impl Iterator for Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
 
     use super::{Chunk, DATA_BYTES_MAX, LOAD_CHUNKS_MAX, Messages, Waiting};

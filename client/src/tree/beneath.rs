@@ -108,12 +108,7 @@ impl Beneath {
             Err(Errno::EXIST) => {}
             made => return made.map_err(io::Error::from),
         }
-        let folder = self.folder(relative)?;
-        let mode = Mode::from_raw_mode(fs::fstat(&folder.fd)?.st_mode & 0o7777);
-        if !mode.contains(Mode::RWXU) {
-            fs::fchmod(&folder.fd, mode | Mode::RWXU)?;
-        }
-        Ok(())
+        self.folder(relative)?.admit()
     }
 }
 
@@ -199,6 +194,15 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = fs::openat(&self.fd, name, flags, Mode::empty())?;
         Ok(fs::fchmod(&fd, file_mode(mode))?)
+    }
+
+    /// Lets its owner write into it, until it gets its own permissions.
+    pub(crate) fn admit(&self) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(fs::fstat(&self.fd)?.st_mode & 0o7777);
+        match mode.contains(Mode::RWXU) {
+            true => Ok(()),
+            false => Ok(fs::fchmod(&self.fd, mode | Mode::RWXU)?),
+        }
     }
 
     /// Sets the folder's own permissions and time, once it is full.
@@ -293,6 +297,12 @@ fn temporary_name(name: &OsStr) -> std::ffi::OsString {
     }
     temporary.push(PARTIAL);
     temporary
+}
+
+/// Whether a name is one that something unfinished has here: nothing else may have it.
+pub(crate) fn is_reserved(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(PARTIAL.as_bytes())
 }
 
 fn in_use() -> io::Error {

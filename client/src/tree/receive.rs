@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use rustix::fs::{FileType, Stat};
 use tokio::task::{block_in_place, spawn_blocking};
 
-use super::beneath::{Attributes, Beneath, Existing};
+use super::beneath::{Attributes, Beneath, Existing, is_reserved};
 use super::listed::{Item, ItemKind};
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
@@ -68,7 +68,10 @@ impl Receiving {
             let relative = item.relative();
             if lost.contains(&item.folder) {
                 lost.insert(relative);
-            } else if let Err(error) = self.beneath.make_folder(&relative) {
+                continue;
+            }
+            let made = admit(item).and_then(|()| self.beneath.make_folder(&relative));
+            if let Err(error) = made {
                 received.leave_out(self.failed(item, &error, " with all that is in it"))?;
                 lost.insert(relative);
             }
@@ -108,6 +111,7 @@ impl Receiving {
     /// Whether the file is here already: a size and a time to the nanosecond that are the same are
     /// taken for the same content.
     fn stands(&self, item: &Item, size: u64) -> io::Result<bool> {
+        admit(item)?;
         let folder = self.beneath.folder(&item.folder)?;
         let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
         if !is_unchanged(&stat, size, item.attributes) {
@@ -134,33 +138,50 @@ impl Receiving {
                 self.progress.add(file.size);
                 match written {
                     Ok(()) => received.bytes[file.place] = Some(file.size),
-                    Err(error) => {
-                        received.leave_out(self.failed(&items[file.place], &error, ""))?;
-                    }
+                    Err(error) => received.leave_out(error)?,
                 }
             }
         }
         Ok(())
     }
 
-    /// Fetches one batch and writes it on a thread where that holds nobody up.
+    /// Fetches one batch. Where one file of it spoils the call, each is fetched by itself.
     async fn batch(
         &self,
         items: Arc<Vec<Item>>,
         batch: Vec<Small>,
-    ) -> Result<Vec<(Small, io::Result<()>)>> {
-        let contents = many::fetch(&self.session, &batch).await?;
+    ) -> Result<Vec<(Small, Result<()>)>> {
+        let contents = match many::fetch(&self.session, &batch).await {
+            Ok(contents) => contents,
+            Err(error) if is_of_one_file(&error) => {
+                let mut done = Vec::with_capacity(batch.len());
+                for file in batch {
+                    let fetched = self.one(&items[file.place], Existing::Replace, false).await;
+                    done.push((file, fetched.map(drop)));
+                }
+                return Ok(done);
+            }
+            Err(error) => return Err(error),
+        };
         let beneath = self.beneath.clone();
+        let items_to_write = items.clone();
         let written = spawn_blocking(move || {
             let files = batch.into_iter().zip(contents);
-            files
-                .map(|(file, content)| {
-                    let written = write(&beneath, &items[file.place], &content);
-                    (file, written)
-                })
-                .collect()
+            let write = |(file, content): (Small, Bytes)| {
+                let written = write(&beneath, &items_to_write[file.place], &content);
+                (file, written)
+            };
+            files.map(write).collect::<Vec<_>>()
         });
-        written.await.map_err(|error| Error::io("write the files", &io::Error::other(error)))
+        let written = written.await;
+        let written =
+            written.map_err(|error| Error::io("write the files", &io::Error::other(error)))?;
+        let explain = |(file, written): (Small, io::Result<()>)| {
+            let item = &items[file.place];
+            let written = written.map_err(|error| self.failed(item, &error, ""));
+            (file, written)
+        };
+        Ok(written.into_iter().map(explain).collect())
     }
 
     async fn large(
@@ -176,7 +197,7 @@ impl Receiving {
         while let Some((place, fetched)) = done.next().await {
             match fetched {
                 Ok(bytes) => received.bytes[place] = Some(bytes),
-                Err(error) if is_local(&error) => received.leave_out(error)?,
+                Err(error) if is_of_one_file(&error) => received.leave_out(error)?,
                 Err(error) => return Err(error),
             }
         }
@@ -196,7 +217,14 @@ impl Receiving {
             existing,
             sync,
         };
-        receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await
+        let received = receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await;
+        received.map_err(|error| match error.path() {
+            Some(_) => error,
+            None => {
+                let message = format!("{}: {}", item.path, error.message());
+                error.with_message(message).at(item.path.as_str())
+            }
+        })
     }
 
     /// Last of all that has a name, so that nothing is ever written through one of them.
@@ -208,7 +236,7 @@ impl Receiving {
     ) -> Result<()> {
         for item in items.iter().filter(|item| !lost.contains(&item.folder)) {
             let ItemKind::Symlink(target) = &item.what else { continue };
-            let folder = self.beneath.folder(&item.folder);
+            let folder = admit(item).and_then(|()| self.beneath.folder(&item.folder));
             let made =
                 folder.and_then(|folder| folder.symlink(&item.name, target, item.attributes));
             if let Err(error) = made {
@@ -304,6 +332,14 @@ fn write(beneath: &Beneath, item: &Item, content: &Bytes) -> io::Result<()> {
     }
 }
 
+/// A name that unfinished files have here would take the place of one.
+fn admit(item: &Item) -> io::Result<()> {
+    match is_reserved(&item.name) {
+        true => Err(io::Error::other("its name is one of unfinished files")),
+        false => Ok(()),
+    }
+}
+
 fn is_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
     let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
@@ -311,7 +347,8 @@ fn is_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
         && attributes.modified == Some(modified)
 }
 
-/// Whether it is this machine that refused one file.
-fn is_local(error: &Error) -> bool {
-    error.reason().starts_with("LOCAL_")
+/// Whether other files can be fetched all the same.
+fn is_of_one_file(error: &Error) -> bool {
+    let is_here = error.reason().starts_with("LOCAL_");
+    is_here || matches!(error.exit(), Exit::DataLoss | Exit::NotFound)
 }
