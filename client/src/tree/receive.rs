@@ -304,7 +304,8 @@ pub(crate) async fn receive(
     let received = match downloads.to_file(wanted, target, progress).await {
         Ok(received) => received,
         Err(error) => {
-            if error.exit() == Exit::DataLoss {
+            let is_empty = partial.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+            if is_empty || error.exit() == Exit::DataLoss {
                 partial.discard();
             }
             return Err(error);
