@@ -21,7 +21,7 @@ const fn room(
 pub(crate) const ROOMS: &[Room] = &[
     room(
         "main",
-        &["cli", "config", "serve", "tls", "clock", "model", "error"],
+        &["cli", "config", "serve", "tls", "clock", "faults", "model", "error"],
         "it reads the configuration and chooses what to run",
     ),
     room(
@@ -70,8 +70,12 @@ pub(crate) const ROOMS: &[Room] = &[
         ],
         "it puts everything together and passes it in",
     ),
-    room("accept", &["tls", "clock", "model", "error"], "connections, whatever they carry"),
-    room("tls", &["whole_file", "clock", "model", "error"], "keys and certificates"),
+    room(
+        "accept",
+        &["tls", "clock", "faults", "model", "error"],
+        "connections, whatever they carry",
+    ),
+    room("tls", &["whole_file", "clock", "faults", "model", "error"], "keys and certificates"),
     room(
         "rpc",
         &["accounts", "files", "mail", "changes", "upkeep", "model", "error"],
@@ -84,7 +88,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("upkeep", RULE, "a rule"),
     room(
         "content",
-        &["db", "chunks", "password", "token", "clock", "model", "error"],
+        &["db", "chunks", "password", "token", "clock", "faults", "model", "error"],
         "what files, mail and upkeep know of bytes",
     ),
     room("db", ADAPTER, "an adapter: no wire, no chunks"),
@@ -98,14 +102,16 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     room("faults", &[], "switches for fault tests; what they switch asks, they know nothing"),
     room("clock", &["model", "error"], "time, passed in"),
+    room("faults", &[], "the switches of the fault tests; whoever protects something may ask"),
     room("model", &["error"], "the nouns; what cannot be built says why"),
     room("error", &[], "every room has it"),
     room("lib", &[], "the map: it names the rooms and does nothing"),
 ];
 
-const RULE: &[&str] = &["content", "db", "chunks", "password", "token", "clock", "model", "error"];
-const ADAPTER: &[&str] = &["faults", "clock", "model", "error"];
-const NOUNS: &[&str] = &["clock", "model", "error"];
+const RULE: &[&str] =
+    &["content", "db", "chunks", "password", "token", "clock", "faults", "model", "error"];
+const ADAPTER: &[&str] = &["faults", "clock", "faults", "model", "error"];
+const NOUNS: &[&str] = &["clock", "faults", "model", "error"];
 
 /// A crate of which only these rooms of the server know.
 pub(crate) struct Home {
