@@ -55,26 +55,33 @@ pub(crate) async fn run(arguments: Arguments, app: &'static App) -> Result<()> {
     let session = app.session().await?;
     let acks = (!arguments.peek).then(|| Acks::start(&session));
     let mut unread = Unread::new(&session, arguments.limit);
-    let count = match &arguments.into {
+    let fetched = match &arguments.into {
         Some(path) => {
             let keeping = Keeping { app, session: &session, acks: acks.as_ref() };
             keeping.fill_maildir(path, arguments.inline_max, &mut unread).await
         }
-        None => print(app, acks.as_ref(), &mut unread).await,
+        None => {
+            let printed = print(app, acks.as_ref(), &mut unread).await;
+            printed.map(|messages| Fetched { messages, damaged: 0 })
+        }
     };
     // Why acknowledging failed says more than that nothing more could be handed in.
     if let Some(acks) = acks {
         acks.finish().await?;
     }
-    match count? {
-        0 if arguments.fail_if_none => {
+    match fetched? {
+        Fetched { messages: 0, .. } if arguments.fail_if_none => {
             Err(Error::new(Exit::NothingToFetch, "NOTHING_UNREAD", "nothing is unread"))
         }
-        0 => {
+        Fetched { messages: 0, .. } => {
             app.output.note("nothing is unread");
             Ok(())
         }
-        _ => Ok(()),
+        Fetched { damaged: 0, .. } => Ok(()),
+        Fetched { damaged, .. } => {
+            let attachments = units::count(damaged, "attachment");
+            Err(Error::partial(format!("{attachments} left out; all else is kept")))
+        }
     }
 }
 
@@ -113,9 +120,21 @@ struct Keeping<'a> {
     acks: Option<&'a Acks>,
 }
 
+/// How a fetch into a Maildir ended.
+struct Fetched {
+    messages: u64,
+    /// Attachments that could not be read; their messages are kept without them.
+    damaged: usize,
+}
+
 impl Keeping<'_> {
     /// Three things at once: messages arrive, are written, and are synced and handed in.
-    async fn fill_maildir(&self, path: &Path, inline_max: u64, unread: &mut Unread) -> Result<u64> {
+    async fn fill_maildir(
+        &self,
+        path: &Path,
+        inline_max: u64,
+        unread: &mut Unread,
+    ) -> Result<Fetched> {
         let domain = self.session.address().mail_domain();
         let maildir = block_in_place(|| Maildir::open(path, &domain))?;
         let (letters_out, letters_in) = sync_channel(BATCHES_QUEUED);
@@ -123,12 +142,12 @@ impl Keeping<'_> {
         let arrived = self.arrive(inline_max, unread, letters_out).await;
         let count = joined(keeper.await);
         match (arrived, count) {
-            (Ok(()), Ok(count)) => {
-                if count > 0 {
-                    let messages = units::count(count as usize, "message");
+            (Ok(damaged), Ok(messages)) => {
+                if messages > 0 {
+                    let messages = units::count(messages as usize, "message");
                     self.app.output.note(&format!("kept {messages} in {}", path.display()));
                 }
-                Ok(count)
+                Ok(Fetched { messages, damaged })
             }
             // A keeper that has failed makes what arrives fail too, and knows why.
             (_, Err(error)) | (Err(error), _) => Err(error),
@@ -140,14 +159,19 @@ impl Keeping<'_> {
         inline_max: u64,
         unread: &mut Unread,
         out: SyncSender<Vec<Letter>>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
+        let mut damaged = 0;
         let downloads = Downloads::new(self.session);
         let gone = |_| Error::io("keep messages", &std::io::Error::other("it has failed"));
         while let Some(messages) = unread.next().await? {
             let mut letters = pin!(letters(&downloads, messages, inline_max));
             let mut batch = Vec::new();
             while let Some(letter) = letters.next().await {
-                let letter = letter?;
+                let (letter, problems) = letter?;
+                for problem in &problems {
+                    self.app.output.error(problem);
+                }
+                damaged += problems.len();
                 let is_large = letter.contents.iter().any(Option::is_some);
                 batch.push(letter);
                 if is_large || batch.len() == BATCH {
@@ -157,7 +181,7 @@ impl Keeping<'_> {
             }
             block_in_place(|| out.send(batch)).map_err(gone)?;
         }
-        Ok(())
+        Ok(damaged)
     }
 
     fn keeper(&self, maildir: Maildir, letters: Receiver<Vec<Letter>>) -> JoinHandle<Result<u64>> {
@@ -178,23 +202,19 @@ fn keep_all(
     let mut count = 0;
     loop {
         let pause = if written.is_empty() { Duration::MAX } else { Duration::ZERO };
-        let is_full = written.len() >= WRITTEN_QUEUED;
         match letters.recv_timeout(pause) {
-            Ok(batch) if !is_full => {
+            Ok(batch) => {
                 for letter in batch {
                     written.push(maildir.write(letter)?);
                 }
-                continue;
-            }
-            Ok(batch) => {
-                count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?;
-                for letter in batch {
-                    written.push(maildir.write(letter)?);
+                if written.len() < WRITTEN_QUEUED {
+                    continue;
                 }
             }
             Err(_) if written.is_empty() => return Ok(count),
-            Err(_) => count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?,
+            Err(_) => {}
         }
+        count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?;
     }
 }
 

@@ -67,15 +67,16 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let target = &arguments.target;
-    let remote = RemotePath::parse(target)?;
+    let mut target = arguments.target.clone();
+    let remote = RemotePath::parse(&target)?;
     let (locals, mut left_out) = look(&arguments.sources, arguments.recursive)?;
-    if app.output.is_verbose() {
-        app.output.detail(&format!("putting {} sources to {remote}", locals.len()));
+    if !left_out.is_empty() && !target::says_into(&target) {
+        // Several were named, so they go into it, also when one alone is there.
+        target.push('/');
     }
     let session = app.session().await?;
     let info = session.server_info().await?;
-    let aim = aim(&session, target, &remote, &locals).await?;
+    let aim = aim(&session, &target, &remote, &locals).await?;
     conditions(&arguments, &locals, &aim)?;
     let walked = walk(&aim, locals).await?;
     refuse(app, &walked, arguments.skip_twins)?;

@@ -10,7 +10,7 @@ use tonic::Streaming;
 
 use super::rfc5322::Letter;
 use crate::connect::{Patience, Repeat, Session};
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::transfer::{Downloads, Wanted};
 
 /// Messages whose attachments are fetched at once.
@@ -96,24 +96,41 @@ async fn begin(
         .await
 }
 
-/// The messages in order, with those attachments inside that are not larger than `inline_max`. Only a
-/// few are in memory at once: attachments are large.
+/// The messages in order, with those attachments inside that are not larger than `inline_max`, and
+/// what is wrong with others. Only a few are in memory at once: attachments are large.
 pub(crate) fn letters(
     downloads: &Downloads,
     messages: Vec<Message>,
     inline_max: u64,
-) -> impl Stream<Item = Result<Letter>> {
-    let fetched = messages.into_iter().map(move |message| async move {
-        let mut contents = Vec::with_capacity(message.attachments.len());
-        for attachment in &message.attachments {
-            contents.push(match attachment.size <= inline_max {
-                true => Some(content(downloads, &message.id, attachment).await?),
-                false => None,
-            });
-        }
-        Ok(Letter { message, contents })
-    });
-    stream::iter(fetched).buffered(ATTACHED_AT_ONCE)
+) -> impl Stream<Item = Result<(Letter, Vec<Error>)>> {
+    let letters = messages.into_iter().map(move |message| letter(downloads, message, inline_max));
+    stream::iter(letters).buffered(ATTACHED_AT_ONCE)
+}
+
+async fn letter(
+    downloads: &Downloads,
+    message: Message,
+    inline_max: u64,
+) -> Result<(Letter, Vec<Error>)> {
+    let mut contents = Vec::with_capacity(message.attachments.len());
+    let mut problems = Vec::new();
+    for attachment in &message.attachments {
+        contents.push(match attachment.size <= inline_max {
+            true => match content(downloads, &message.id, attachment).await {
+                Ok(content) => Some(content),
+                // The message itself is whole, and what comes after it should not wait for ever.
+                Err(error) if error.exit() == Exit::DataLoss => {
+                    let (number, name) = (message.number, &attachment.name);
+                    let told = format!("message {number}: {name}: {}", error.message());
+                    problems.push(error.with_message(told));
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            false => None,
+        });
+    }
+    Ok((Letter { message, contents }, problems))
 }
 
 async fn content(downloads: &Downloads, message: &str, attachment: &Attachment) -> Result<Bytes> {

@@ -16,7 +16,7 @@ use crate::units::show_size;
 /// A message and those of its attachments that are to be inside.
 pub(crate) struct Letter {
     pub(crate) message: Message,
-    /// For each attachment its content, or none where it is too large.
+    /// For each attachment its content, or none where it stays on the server.
     pub(crate) contents: Vec<Option<Bytes>>,
 }
 
@@ -68,7 +68,7 @@ impl Letter {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        text.push_str("\n-- \nToo large to be inside this message:\n");
+        text.push_str("\n-- \nNot inside this message:\n");
         for (attachment, _) in outside {
             let (name, size) = (one_line(&attachment.name), show_size(attachment.size));
             text.push_str(&format!("  {name} ({size})\n"));
