@@ -31,6 +31,8 @@ class Depot:
 
     def __enter__(self):
         if self.wanted:
+            if "faults" in run([self.options.depot_server, "--version"]):
+                raise SystemExit(f"{self.options.depot_server} was built with the fault tests' switches")
             shutil.rmtree(self.state, ignore_errors=True)
             self.state.mkdir(parents=True)
             self.password_file.write_text(PASSWORD + "\n")
