@@ -164,6 +164,18 @@ impl Error {
         self
     }
 
+    /// Says what it is about, where nothing in it does yet.
+    #[must_use]
+    pub(crate) fn about(self, path: &str) -> Self {
+        match self.path() {
+            Some(_) => self,
+            None => {
+                let message = format!("{path}: {}", self.message());
+                self.with_message(message).at(path)
+            }
+        }
+    }
+
     #[must_use]
     pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();

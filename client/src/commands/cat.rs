@@ -50,7 +50,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         };
         let wanted = Wanted::version(&entry.version, entry.size, &entry.blake3)?;
         let part = arguments.offset..end;
-        downloads.in_order(&wanted, part, |bytes| app.output.bytes(bytes)).await?;
+        let printed = downloads.in_order(&wanted, part, |bytes| app.output.bytes(bytes)).await;
+        printed.map_err(|error| error.about(&path.to_string()))?;
     }
     app.output.flush()
 }

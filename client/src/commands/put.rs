@@ -2,7 +2,7 @@
 //! found and named before anything is sent.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fs, io};
@@ -127,7 +127,7 @@ async fn aim(
     remote: &RemotePath,
     locals: &[Local],
 ) -> Result<Aim> {
-    let sources: Vec<Source<'_>> = locals.iter().map(source).collect::<Result<_>>()?;
+    let sources: Vec<Source<'_>> = locals.iter().map(source).collect();
     let standing = match target::depends_on_target(target, &sources) {
         true => match listing::find(session, remote).await? {
             Some(entry) if entry.kind() == Kind::Folder => Standing::Folder,
@@ -156,25 +156,18 @@ async fn aim(
     }
 }
 
-fn source(local: &Local) -> Result<Source<'_>> {
-    let is_stdin = local.typed == "-";
+fn source(local: &Local) -> Source<'_> {
     let name = match local.path.file_name() {
-        _ if is_stdin => None,
-        Some(name) => Some(text(name)?),
+        _ if local.typed == "-" => None,
+        Some(name) => Some(name.to_owned()),
         // `.` and `..` have the names of the folders that they are.
-        None => match fs::canonicalize(&local.path) {
-            Ok(full) => full.file_name().map(text).transpose()?,
-            Err(_) => None,
-        },
+        None => fs::canonicalize(&local.path)
+            .ok()
+            .and_then(|full| full.file_name().map(ToOwned::to_owned)),
     };
-    Ok(Source { typed: &local.typed, name, is_folder: local.is_folder })
-}
-
-fn text(text: &OsStr) -> Result<String> {
-    text.to_str().map(str::to_owned).ok_or_else(|| {
-        let shown = text.to_string_lossy();
-        Error::new(Exit::Usage, "INVALID_NAME", format!("{shown}: a name is UTF-8 text")).at(shown)
-    })
+    // A name that is no text can be kept nowhere; the target must give another.
+    let name = name.and_then(|name| name.into_string().ok());
+    Source { typed: &local.typed, name, is_folder: local.is_folder }
 }
 
 fn conditions(arguments: &Arguments, locals: &[Local], aim: &Aim) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::output::json::Got;
 use crate::transfer::{Downloads, Wanted};
 use crate::tree::beneath::{Attributes, Beneath, Existing, is_reserved};
 use crate::tree::receive::{Destination, receive};
+use crate::units::count;
 
 /// Permissions of what is saved.
 const MODE: u32 = 0o644;
@@ -62,10 +63,23 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     }
     let existing = if arguments.force { Existing::Replace } else { Existing::Refuse };
     let place = Place { app, session: &session, beneath: &beneath, existing };
+    let mut damaged = Vec::new();
     for saving in &chosen {
-        place.save(&message, saving).await?;
+        match place.save(&message, saving).await {
+            // The others can be saved all the same.
+            Err(error) if error.exit() == Exit::DataLoss => damaged.push(error),
+            saved => saved?,
+        }
     }
-    Ok(())
+    match (&chosen[..], &damaged[..]) {
+        (_, []) => Ok(()),
+        ([_], [only]) => Err(only.clone()),
+        _ => {
+            damaged.iter().for_each(|error| app.output.error(error));
+            let attachments = count(damaged.len(), "attachment");
+            Err(Error::partial(format!("{attachments} left out; all else is saved")))
+        }
+    }
 }
 
 /// The attachments that were named, or all; two of one name get different ones.
@@ -143,11 +157,11 @@ impl Place<'_> {
             name,
             attributes: Attributes { mode: MODE, modified },
             existing: self.existing,
-            sync: false,
         };
         let downloads = Downloads::new(self.session);
-        let received_bytes = receive(&downloads, self.beneath, &wanted, to, &progress).await?;
+        let received = receive(&downloads, self.beneath, &wanted, to, &progress).await;
         drop(progress);
+        let received_bytes = received.map_err(|error| error.about(&attachment.name))?;
         let local = self.beneath.shown("", name);
         let local = local.to_string_lossy();
         if self.app.output.is_json() {

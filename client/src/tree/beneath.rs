@@ -253,11 +253,6 @@ impl Partial {
         renamed.map_err(io::Error::from)
     }
 
-    /// Returns when its bytes are on disk.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
     /// Nothing of it is worth keeping.
     pub(crate) fn discard(self) {
         let _ = fs::unlinkat(&self.folder.fd, &*self.temporary, AtFlags::empty());

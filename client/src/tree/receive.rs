@@ -72,7 +72,7 @@ impl Receiving {
             }
             let made = admit(item).and_then(|()| self.beneath.make_folder(&relative));
             if let Err(error) = made {
-                received.leave_out(self.failed(item, &error, " with all that is in it"))?;
+                received.leave_out(failed(&self.beneath, item, &error))?;
                 lost.insert(relative);
             }
         }
@@ -102,7 +102,7 @@ impl Receiving {
                     small.push(Small { place, version, size: *size, digest });
                 }
                 Ok(false) => large.push(place),
-                Err(error) => received.leave_out(self.failed(item, &error, ""))?,
+                Err(error) => received.leave_out(failed(&self.beneath, item, &error))?,
             }
         }
         Ok((small, large))
@@ -156,7 +156,7 @@ impl Receiving {
             Err(error) if is_of_one_file(&error) => {
                 let mut done = Vec::with_capacity(batch.len());
                 for file in batch {
-                    let fetched = self.one(&items[file.place], Existing::Replace, false).await;
+                    let fetched = self.one(&items[file.place]).await;
                     done.push((file, fetched.map(drop)));
                 }
                 return Ok(done);
@@ -164,24 +164,15 @@ impl Receiving {
             Err(error) => return Err(error),
         };
         let beneath = self.beneath.clone();
-        let items_to_write = items.clone();
         let written = spawn_blocking(move || {
-            let files = batch.into_iter().zip(contents);
             let write = |(file, content): (Small, Bytes)| {
-                let written = write(&beneath, &items_to_write[file.place], &content);
-                (file, written)
+                let item = &items[file.place];
+                let written = write(&beneath, item, &content);
+                (file, written.map_err(|error| failed(&beneath, item, &error)))
             };
-            files.map(write).collect::<Vec<_>>()
+            batch.into_iter().zip(contents).map(write).collect()
         });
-        let written = written.await;
-        let written =
-            written.map_err(|error| Error::io("write the files", &io::Error::other(error)))?;
-        let explain = |(file, written): (Small, io::Result<()>)| {
-            let item = &items[file.place];
-            let written = written.map_err(|error| self.failed(item, &error, ""));
-            (file, written)
-        };
-        Ok(written.into_iter().map(explain).collect())
+        written.await.map_err(|error| Error::io("write the files", &io::Error::other(error)))
     }
 
     async fn large(
@@ -190,9 +181,8 @@ impl Receiving {
         large: Vec<usize>,
         received: &mut Received,
     ) -> Result<()> {
-        let fetched = large.into_iter().map(|place| async move {
-            (place, self.one(&items[place], Existing::Replace, false).await)
-        });
+        let fetched =
+            large.into_iter().map(|place| async move { (place, self.one(&items[place]).await) });
         let mut done = stream::iter(fetched).buffer_unordered(LARGE_AT_ONCE);
         while let Some((place, fetched)) = done.next().await {
             match fetched {
@@ -205,7 +195,7 @@ impl Receiving {
     }
 
     /// Fetches one file by its chunks; the bytes received.
-    pub(crate) async fn one(&self, item: &Item, existing: Existing, sync: bool) -> Result<u64> {
+    async fn one(&self, item: &Item) -> Result<u64> {
         let ItemKind::File { version, size, digest } = &item.what else {
             return Err(Error::bad_answer(format!("{} is no file", item.path)));
         };
@@ -214,17 +204,10 @@ impl Receiving {
             folder: &item.folder,
             name: &item.name,
             attributes: item.attributes,
-            existing,
-            sync,
+            existing: Existing::Replace,
         };
         let received = receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await;
-        received.map_err(|error| match error.path() {
-            Some(_) => error,
-            None => {
-                let message = format!("{}: {}", item.path, error.message());
-                error.with_message(message).at(item.path.as_str())
-            }
-        })
+        received.map_err(|error| error.about(&item.path))
     }
 
     /// Last of all that has a name, so that nothing is ever written through one of them.
@@ -240,7 +223,7 @@ impl Receiving {
             let made =
                 folder.and_then(|folder| folder.symlink(&item.name, target, item.attributes));
             if let Err(error) = made {
-                received.leave_out(self.failed(item, &error, ""))?;
+                received.leave_out(failed(&self.beneath, item, &error))?;
             }
         }
         Ok(())
@@ -255,15 +238,10 @@ impl Receiving {
             }
             let folder = self.beneath.folder(&relative);
             if let Err(error) = folder.and_then(|folder| folder.finish(item.attributes)) {
-                received.left_out.push(self.failed(item, &error, ""));
+                let what = "set the permissions of";
+                received.left_out.push(Error::file(what, &self.shown(item), &error));
             }
         }
-    }
-
-    fn failed(&self, item: &Item, error: &io::Error, more: &str) -> Error {
-        let told = Error::file("write", &self.shown(item), error);
-        let message = format!("{}; it is left out{more}", told.message());
-        told.with_message(message)
     }
 }
 
@@ -285,7 +263,17 @@ pub(crate) struct Destination<'a> {
     pub(crate) name: &'a OsStr,
     pub(crate) attributes: Attributes,
     pub(crate) existing: Existing,
-    pub(crate) sync: bool,
+}
+
+/// What is said of an item that cannot be written.
+fn failed(beneath: &Beneath, item: &Item, error: &io::Error) -> Error {
+    let told = Error::file("write", &beneath.shown(&item.folder, &item.name), error);
+    let with = match item.what {
+        ItemKind::Folder => " with all that is in it",
+        ItemKind::File { .. } | ItemKind::Symlink(_) => "",
+    };
+    let message = format!("{}; it is left out{with}", told.message());
+    told.with_message(message)
 }
 
 /// Fetches one content into its place beneath a directory; the bytes received.
@@ -311,9 +299,6 @@ pub(crate) async fn receive(
             return Err(error);
         }
     };
-    if to.sync {
-        block_in_place(|| partial.sync()).map_err(failed)?;
-    }
     partial.finish(to.name, to.attributes, to.existing).map_err(failed)?;
     Ok(received)
 }
