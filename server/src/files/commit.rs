@@ -11,7 +11,7 @@ use crate::db::{CommitOutcome, CommitPlan, Db, NewNode, Request, Staged, StagedE
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, own};
 use crate::model::{
-    Caller, Content, Digest, Location, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
+    Caller, CommitId, Content, Digest, Location, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
 };
 
 /// Entries of one transaction.
@@ -72,6 +72,8 @@ pub struct Commit {
     forgotten: usize,
     waiting: Vec<Waiting>,
     staged: Option<Staged>,
+    /// Why nothing can be staged, unless it turns out to be a request that was answered before.
+    refused: Option<Error>,
     entries: u64,
 }
 
@@ -122,6 +124,7 @@ impl Files {
             forgotten: 0,
             waiting: Vec::new(),
             staged: None,
+            refused: None,
             entries: 0,
         })
     }
@@ -236,6 +239,9 @@ impl Commit {
 
     async fn try_publish(&mut self, request: Option<Request>) -> Result<CommitOutcome> {
         let plan = CommitPlan { request, now: self.files.clock.now(), ..self.plan.clone() };
+        if let Some(refused) = self.refused.take() {
+            return self.answered_before(plan).await?.ok_or(refused);
+        }
         if self.staged.is_none() {
             let entries = self.resolved().await?;
             return self.files.db.commit(plan, entries).await;
@@ -244,6 +250,20 @@ impl Commit {
         match &self.staged {
             Some(staged) => self.files.db.publish(staged, plan).await,
             None => Err(Error::internal("commit", "nothing was staged")),
+        }
+    }
+
+    /// The answer that this request was given the first time, if this is not the first time.
+    async fn answered_before(&self, plan: CommitPlan) -> Result<Option<CommitOutcome>> {
+        if plan.request.is_none() {
+            return Ok(None);
+        }
+        // Nothing was staged under this key, so all that publishing it can do is to answer again.
+        let nothing = Staged { id: CommitId::new(), top: None };
+        match self.files.db.publish(&nothing, plan).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(error) if error.kind() == Kind::Aborted => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -261,13 +281,21 @@ impl Commit {
 
     async fn stage(&mut self) -> Result<()> {
         let entries = self.resolved().await?;
+        if self.refused.is_some() {
+            return Ok(());
+        }
         let db = &self.files.db;
         let staged = match &self.staged {
             Some(staged) => staged,
-            None => {
-                let staged = db.stage_open(self.plan.clone()).await?;
-                self.staged.insert(staged)
-            }
+            None => match db.stage_open(self.plan.clone()).await {
+                Ok(staged) => self.staged.insert(staged),
+                // The base stands: perhaps it is this request that made it. Its end will tell.
+                Err(error) if error.kind() == Kind::Aborted => {
+                    self.refused = Some(error);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
         };
         db.stage(staged, &self.plan, entries).await
     }
