@@ -71,6 +71,9 @@ async fn write_parts(
     while let Some(message) = parts.message().await? {
         match message.part {
             Some(WritePart::Data(data)) => writing.push(data).await.map_err(status)?,
+            Some(WritePart::End(end)) if expected.is_some_and(|size| size != end.size) => {
+                return Err(status(Error::field("end.size", "not the size that the header says")));
+            }
             Some(WritePart::End(end)) => return Ok((end.size, end.blake3)),
             Some(WritePart::Header(_)) | None => {
                 return Err(status(Error::field("part", "data, then an end")));
