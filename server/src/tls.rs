@@ -19,7 +19,7 @@ use rcgen::{
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
@@ -118,7 +118,7 @@ fn load(origin: &Origin) -> Result<CertifiedKey> {
         Origin::Given { cert, key } => read_pair(cert, key),
         Origin::Made { dir, names } => {
             let (cert, key) = (dir.join("server.pem"), dir.join("server-key.pem"));
-            make_missing(dir, &all_names(names), (&cert, &key))?;
+            make_missing(dir, &all_names(names)?, (&cert, &key))?;
             read_pair(&cert, &key)
         }
     }
@@ -163,13 +163,18 @@ fn check_private(key: &Path) -> Result<()> {
     Err(Error::new(Kind::PermissionDenied, message))
 }
 
-fn all_names(extra: &[String]) -> Vec<String> {
+/// What the certificate is for. The machine's own name counts only if it is one.
+fn all_names(extra: &[String]) -> Result<Vec<String>> {
+    if let Some(name) = extra.iter().find(|name| ServerName::try_from(name.as_str()).is_err()) {
+        return Err(Error::field("--name", format!("{name:?} is no DNS name and no IP address")));
+    }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = Some(host).filter(|name| ServerName::try_from(name.as_str()).is_ok());
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    names.extend([host].into_iter().chain(extra.iter().cloned()));
+    names.extend(host.into_iter().chain(extra.iter().cloned()));
     let mut seen = std::collections::HashSet::new();
-    names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
-    names
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(names)
 }
 
 fn make_missing(dir: &Path, names: &[String], (cert, key): (&Path, &Path)) -> Result<()> {
