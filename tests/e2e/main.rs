@@ -1,5 +1,6 @@
 //! Stories from outside: a real server, real TLS, and people with the real `depot`.
 
 mod access;
+mod bad_input;
 mod contract;
 mod readme;

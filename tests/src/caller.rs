@@ -210,6 +210,8 @@ pub struct Refused {
     pub reason: String,
     /// For people.
     pub message: String,
+    /// The field that is at fault; empty where none is.
+    pub field: String,
 }
 
 impl Refused {
@@ -229,6 +231,11 @@ impl Refused {
             code: status.code(),
             reason: info.map(|info| info.reason).unwrap_or_default(),
             message: status.message().to_owned(),
+            field: status
+                .get_details_bad_request()
+                .and_then(|bad| bad.field_violations.into_iter().next())
+                .map(|violation| violation.field)
+                .unwrap_or_default(),
         }
     }
 

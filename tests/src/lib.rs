@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod clock;
+pub mod disk;
 pub mod process;
 pub mod server;
 pub mod terminal;
@@ -11,6 +12,7 @@ pub mod wire;
 pub mod world;
 
 use std::env;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
@@ -34,6 +36,12 @@ pub fn binary(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())
         .unwrap_or_else(|| panic!("no program `{name}`: cargo build --locked --workspace --bins"))
+}
+
+/// Says loudly that something was not tried.
+pub fn skip(why: &str) {
+    // Where nobody reads what a test prints, a line on the terminal is all that is left.
+    let _ = writeln!(io::stderr(), "\n    SKIPPED: {why}\n");
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use depot_server::config::Config;
 use depot_server::model::Limits;
 use tempfile::TempDir;
 
+use crate::binary;
 use crate::caller::Caller;
 use crate::clock::ManualClock;
+use crate::disk::with_small_disk;
 use crate::process::Run;
 use crate::server::{Here, Program};
 use crate::user::User;
@@ -24,6 +26,7 @@ pub struct World {
     address: SocketAddr,
     clock: Arc<ManualClock>,
     arguments: Vec<String>,
+    data: PathBuf,
     folder: TempDir,
 }
 
@@ -53,6 +56,7 @@ impl World {
             serving: Some(Serving::Program(program)),
             clock: Arc::default(),
             arguments,
+            data: folder.path().join("data"),
             folder,
         }
     }
@@ -80,6 +84,32 @@ impl World {
             serving: Some(Serving::Here(here)),
             clock,
             arguments: Vec::new(),
+            data: folder.path().join("data"),
+            folder,
+        }
+    }
+
+    /// The real server, with its data on a disk of this size, such as `64m`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start; see [`crate::disk::is_possible`].
+    pub fn on_a_disk_of(size: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        fs::create_dir(&data).expect("a folder");
+        let serve = "exec \"$1\" --data \"$2\" --listen 127.0.0.1:0";
+        let mut command = with_small_disk(&data, size, serve);
+        let started = Program::start(command.arg(binary("depot-server")).arg(&data));
+        let program = started.unwrap_or_else(|run| panic!("the server did not start: {run:?}"));
+        // Only the server sees its disk; the others look through its eyes.
+        let root = PathBuf::from(format!("/proc/{}/root", program.id()));
+        Self {
+            address: program.address(),
+            serving: Some(Serving::Program(program)),
+            clock: Arc::default(),
+            arguments: Vec::new(),
+            data: root.join(data.strip_prefix("/").expect("an absolute path")),
             folder,
         }
     }
@@ -116,7 +146,7 @@ impl World {
 
     /// The data directory.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// A folder of the story's own.
