@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::db::{Db, Page, Start};
+use crate::db::{Db, Span, Start};
 use crate::error::Result;
 use crate::model::{AccountId, Caller, Modseq};
 
@@ -30,8 +30,13 @@ pub struct Follow {
     db: Arc<dyn Db>,
     account: AccountId,
     start: Start,
+    /// What the reader knew when it began to catch up.
+    since: Modseq,
     after: Modseq,
-    full: bool,
+    /// Up to here it hears of everything there is, and of nothing that is gone.
+    full_until: Modseq,
+    /// Whether it has caught up.
+    complete: bool,
     woken: watch::Receiver<()>,
 }
 
@@ -48,12 +53,15 @@ impl Changes {
         let woken = self.watchers.subscribe(account);
         let start = self.db.start(account).await?;
         let known = cursor.and_then(Cursor::parse).and_then(|cursor| cursor.judge(account, &start));
+        let (since, after) = known.unwrap_or_default();
         Ok(Follow {
             db: Arc::clone(&self.db),
             account,
+            full_until: if known.is_none() { start.modseq } else { Modseq(0) },
             start,
-            after: known.unwrap_or_default(),
-            full: known.is_none(),
+            since,
+            after,
+            complete: false,
             woken,
         })
     }
@@ -61,7 +69,8 @@ impl Changes {
     /// Begins with what comes from now on.
     pub async fn from_now(&self, caller: &Caller) -> Result<Follow> {
         let mut follow = self.since(caller, None).await?;
-        (follow.after, follow.full) = (follow.start.modseq, false);
+        let now = follow.start.modseq;
+        (follow.since, follow.after, follow.full_until) = (now, now, Modseq(0));
         Ok(follow)
     }
 }
@@ -69,7 +78,7 @@ impl Changes {
 impl Follow {
     /// Whether this begins with everything there is rather than with a difference.
     pub fn is_full(&self) -> bool {
-        self.full
+        self.after < self.full_until
     }
 
     /// Where to go on from after what was given.
@@ -80,26 +89,22 @@ impl Follow {
     /// Where to go on from after this number.
     pub fn cursor_at(&self, modseq: Modseq) -> Cursor {
         let Start { store, epoch, .. } = self.start;
-        Cursor { store, epoch, account: self.account, modseq }
+        // Whoever has caught up knows everything up to there.
+        let knows = self.complete && modseq >= self.after;
+        let since = if knows { modseq } else { self.since };
+        Cursor { store, epoch, account: self.account, modseq, since }
     }
 
     /// The next changes that are there already; `None` when all have been given.
     pub async fn next(&mut self) -> Result<Option<Vec<Change>>> {
-        if self.after >= self.start.modseq {
-            self.start = self.db.start(self.account).await?;
-            if self.after >= self.start.modseq {
-                return Ok(None);
-            }
+        if self.complete {
+            self.since = self.after;
         }
-        let range = (self.after, self.start.modseq);
-        let Page { changes, through } =
-            self.db.changes(self.account, range, self.full, ROWS).await?;
-        self.after = through;
-        if self.after >= self.start.modseq {
-            // What comes from here on are differences.
-            self.full = false;
-        }
-        Ok(Some(changes))
+        let span = Span { since: self.since, after: self.after, silent: self.full_until };
+        let page = self.db.changes(self.account, span, ROWS).await?;
+        let got_on = page.through > self.after;
+        (self.after, self.complete) = (page.through, page.complete);
+        Ok(got_on.then_some(page.changes))
     }
 
     /// Waits for a commit that touches the account.

@@ -111,8 +111,13 @@ impl Fill {
         Ok(self.taken)
     }
 
-    /// Stores what came whole of a call that broke.
-    pub async fn keep(&mut self) -> Result<()> {
+    /// Stores what came whole of a call that broke; whoever asks what is missing waits for it.
+    pub async fn keep_broken(mut self) -> Result<()> {
+        let _kept = self.contents.keeping.begin(self.upload.account, self.upload.id);
+        self.keep().await
+    }
+
+    async fn keep(&mut self) -> Result<()> {
         self.flush().await?;
         while let Some(stored) = self.storing.join_next().await {
             flat(stored)?;

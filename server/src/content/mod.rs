@@ -6,6 +6,7 @@
 
 mod buffers;
 mod fill;
+mod keeping;
 mod manifest;
 mod persist;
 mod read;
@@ -22,6 +23,7 @@ use crate::model::{AccountId, ChunkHash, Limits, UploadId};
 
 use buffers::Buffers;
 pub use fill::Fill;
+use keeping::Keeping;
 pub use manifest::{Complete, ManifestBuilder};
 pub use read::{ByteRange, ByteStream};
 pub use reserve::Reserve;
@@ -36,6 +38,7 @@ pub struct Contents {
     limits: Arc<Limits>,
     buffers: Buffers,
     reserve: Arc<Reserve>,
+    keeping: Keeping,
 }
 
 impl Contents {
@@ -48,7 +51,7 @@ impl Contents {
         reserve: Arc<Reserve>,
     ) -> Self {
         let buffers = Buffers::new(limits.buffered_bytes_max);
-        Self { db, chunks, clock, limits, buffers, reserve }
+        Self { db, chunks, clock, limits, buffers, reserve, keeping: Keeping::default() }
     }
 
     /// For each chunk whether the account must send it: it has not, or it is no longer there.
@@ -63,6 +66,7 @@ impl Contents {
             let problem = format!("{} hashes in one call, at most {max} are taken", hashes.len());
             return Err(Error::field("hashes", problem));
         }
+        self.keeping.ended(account, upload).await;
         self.db.missing(self.upload(account, upload), hashes).await
     }
 

@@ -63,13 +63,29 @@ pub struct Change {
     pub item: ChangeItem,
 }
 
-/// Some changes.
+/// Where somebody is who catches up with an account's changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Everything up to this number was known when the catching up began. All parts of it are told as the
+    /// difference to that, whatever changes meanwhile: else a folder that was moved, then touched before
+    /// its move could be read, would be told as touched alone.
+    pub since: Modseq,
+    /// All up to this number have been read.
+    pub after: Modseq,
+    /// Removals up to this number are left out: who begins with nothing knows nothing of what is gone.
+    pub silent: Modseq,
+}
+
+/// Some changes. An entry is told after the folders above it that are new to the reader or came to
+/// another place: whoever applies them in order knows each path when it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// In order.
     pub changes: Vec<Change>,
-    /// All up to this number have been looked at.
+    /// All up to this number have been read.
     pub through: Modseq,
+    /// Whether that is all there is: the reader has caught up, and knows everything up to `through`.
+    pub complete: bool,
 }
 
 /// What a cursor is judged by.
@@ -91,13 +107,6 @@ pub trait Changes {
     /// Where an account stands.
     async fn start(&self, account: AccountId) -> Result<Start>;
 
-    /// What changed after `after`, up to `through`, at most about `limit` rows. With `full` removals are
-    /// left out.
-    async fn changes(
-        &self,
-        account: AccountId,
-        (after, through): (Modseq, Modseq),
-        full: bool,
-        limit: usize,
-    ) -> Result<Page>;
+    /// What comes next, at most about `limit` rows of it.
+    async fn changes(&self, account: AccountId, span: Span, limit: usize) -> Result<Page>;
 }

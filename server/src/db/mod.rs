@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens};
-pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Start};
+pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Span, Start};
 pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
 pub use mail::{AttachmentSource, Mail, NewAttachment, NewMessage, SendOutcome, Which};
@@ -53,7 +53,7 @@ pub const REQUEST_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Who is told that something was committed; called after the commit, never inside it.
 pub type Committed = Arc<dyn Fn(&[AccountId]) + Send + Sync>;
 
-/// Who gives up room when the disk is full, so that a change can go through; whether there was any.
+/// Who gives up room when the disk is full, so that a change can go through; whether there was any left.
 pub type MakeRoom = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Where and how to open the embedded store.

@@ -75,7 +75,8 @@ pub trait Upkeep {
     /// Ends leases not renewed since `before`, and logins that ended before `now`; how many rows.
     async fn expire(&self, before: i64, now: i64) -> Result<usize>;
 
-    /// Purges the entry that was removed longest ago, if that was before `before`; whether one was.
+    /// Purges the entry that was removed longest ago with all below it, some rows at a time, if that was
+    /// before `before`; whether one was.
     async fn purge_trash(&self, before: i64) -> Result<bool>;
 
     /// Visits every chunk that an entry, a version, a message, an attachment or a commit under way
@@ -100,13 +101,13 @@ pub trait Upkeep {
     /// Takes the mark from chunks that something refers to after all.
     async fn pardon(&self, chunks: Vec<ChunkHash>) -> Result<()>;
 
-    /// Deletes the rows of chunks that were condemned before `before` and by nobody since referred to,
-    /// and about which no upload still under way can have been told otherwise; how many.
-    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<usize>;
+    /// Deletes the rows of chunks that were condemned up to `before` and by nobody since referred to, and
+    /// about which no upload still under way can have been told otherwise; how many, and their bytes.
+    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<(usize, u64)>;
 
-    /// Marks contents that nothing refers to and deletes those marked before `before`, at most `limit`
-    /// of each; how many were deleted.
-    async fn sweep_contents(&self, before: i64, now: i64, limit: usize) -> Result<usize>;
+    /// Deletes contents that were marked up to `before` and by nothing since referred to, then marks those
+    /// that nothing refers to; `rows` at a time. How many were deleted.
+    async fn sweep_contents(&self, before: i64, now: i64, rows: usize) -> Result<usize>;
 
     /// How much of each pack is used.
     async fn pack_uses(&self) -> Result<Vec<PackUse>>;
@@ -117,7 +118,8 @@ pub trait Upkeep {
     /// Notes that chunks lie elsewhere now, unless they were moved meanwhile.
     async fn relocate(&self, moved: Vec<(ChunkHash, ChunkPlace, ChunkPlace)>) -> Result<()>;
 
-    /// Notes since when a pack has been empty; does nothing while chunks are in it.
+    /// Notes since when a pack has been empty; does nothing while chunks are in it. One that is not known
+    /// yet is one whose chunks were all refused.
     async fn note_empty(&self, pack: PackId, now: i64) -> Result<()>;
 
     /// Packs that have been empty since `before`.

@@ -18,8 +18,10 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use crate::error::Error;
 use crate::rpc::access::{Shape, rule};
 use crate::rpc::calls::{Calls, Open};
+use crate::rpc::status::status;
 
 tokio::task_local! {
     /// The id of the call that is being worked on.
@@ -101,6 +103,16 @@ where
         };
         Box::pin(work.instrument(span))
     }
+}
+
+/// Does what shall come to its end although the connection breaks: then the call is dropped, and what it
+/// was in the middle of with it.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let id = REQUEST_ID.try_with(|id| *id).unwrap_or_default();
+    let task = tokio::spawn(REQUEST_ID.scope(id, work).in_current_span());
+    task.await.unwrap_or_else(|error| Err(status(Error::internal("call", error))))
 }
 
 /// The shorter of our own deadline and the caller's.

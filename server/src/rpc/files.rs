@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::files::Position;
 use crate::model::{Caller, ChunkHash, Location, UploadId};
 use crate::rpc::auth_layer::caller;
+use crate::rpc::call::to_its_end;
 use crate::rpc::convert::{beside, digest_of, entry, mode, request};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, commit, page_token, transfer};
@@ -182,8 +183,10 @@ impl FilesService for FilesRpc {
         request: Request<Streaming<FillRequest>>,
     ) -> Result<Response<FillResponse>, Status> {
         let caller = caller(&request)?;
-        let kept = transfer::fill(&self.0.files, &caller, request.into_inner()).await;
-        kept.map(Response::new)
+        let files = self.0.files.clone();
+        // What came whole of a call that breaks is kept.
+        let fill = async move { transfer::fill(&files, &caller, request.into_inner()).await };
+        to_its_end(fill).await.map(Response::new)
     }
 
     async fn commit(

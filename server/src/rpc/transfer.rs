@@ -117,7 +117,7 @@ pub(super) async fn fill(
     let upload = UploadId::parse(&first.upload_id).map_err(status)?;
     let mut filling = files.fill(caller, upload);
     if let Err(refusal) = fill_parts(&mut filling, first, &mut parts).await {
-        if let Err(error) = filling.keep().await {
+        if let Err(error) = filling.keep_broken().await {
             tracing::debug!(%error, "chunks of a broken fill were not kept");
         }
         return Err(refusal);

@@ -37,6 +37,7 @@ impl Stores {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let dir = DataDir::open(&config.server.data)?;
         let reserve = Arc::new(Reserve::new(dir.reserve()));
+        reserve.make_room_to_open()?;
         let watchers = Arc::new(Watchers::default());
         let bell = Arc::clone(&watchers);
         let room = Arc::clone(&reserve);

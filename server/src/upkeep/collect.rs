@@ -127,10 +127,10 @@ impl Upkeep {
                     let condemned = self.db.condemn(names(&new), registered_before, now).await?;
                     done.condemned += condemned;
                 }
-                for row in old {
-                    let gone = self.db.collect(vec![row.hash], collected_before).await?;
+                if !old.is_empty() {
+                    let (gone, bytes) = self.db.collect(names(&old), collected_before).await?;
                     done.chunks += gone;
-                    done.bytes += u64::from(row.place.length) * gone as u64;
+                    done.bytes += bytes;
                 }
             }
         }

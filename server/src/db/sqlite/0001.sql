@@ -29,6 +29,8 @@ CREATE TABLE account (
   root BLOB NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+-- Everybody may ask whether there is an administrator.
+CREATE INDEX account_admin ON account (id) WHERE admin AND disabled_at IS NULL;
 
 CREATE TABLE session (
   id BLOB PRIMARY KEY,
@@ -39,6 +41,8 @@ CREATE TABLE session (
   expires_at INTEGER NOT NULL,
   -- Whether the current token has been used.
   confirmed INTEGER NOT NULL,
+  -- Hash of the refresh token that was spent last: its answer may have been lost.
+  spent_last BLOB,
   created_at INTEGER NOT NULL,
   used_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
@@ -79,13 +83,15 @@ CREATE TABLE chunk (
   -- clears this.
   condemned_at INTEGER
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX chunk_place ON chunk (pack, offset);
+-- With the length, so that what lives in a pack is summed up without a look at each chunk's row.
+CREATE INDEX chunk_place ON chunk (pack, offset, length);
 
 -- Possession: what an account itself has sent. "Have you this chunk?" is answered only over this.
+-- By the chunk first: what is collected goes for all accounts.
 CREATE TABLE account_chunk (
-  account INTEGER NOT NULL,
   hash BLOB NOT NULL,
-  PRIMARY KEY (account, hash)
+  account INTEGER NOT NULL,
+  PRIMARY KEY (hash, account)
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE lease (
@@ -106,8 +112,10 @@ CREATE TABLE content (
   size INTEGER NOT NULL,
   digest BLOB NOT NULL,
   made_at INTEGER NOT NULL,
+  -- Set when nothing referred to it; what refers to it again clears this.
   unreferenced_at INTEGER
 ) STRICT;
+CREATE INDEX content_unreferenced ON content (unreferenced_at) WHERE unreferenced_at IS NOT NULL;
 
 CREATE TABLE segment (
   key INTEGER PRIMARY KEY,
@@ -136,7 +144,8 @@ CREATE TABLE entry (
   version BLOB,
   -- Symlinks.
   target TEXT,
-  -- The account's number at the last change of content, of place, of anything.
+  -- The account's number when it was made, and at the last change of content, of place, of anything.
+  made INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   placed INTEGER NOT NULL,
   modseq INTEGER NOT NULL,
@@ -153,6 +162,7 @@ CREATE INDEX entry_modseq ON entry (account, modseq);
 CREATE INDEX entry_version ON entry (version) WHERE version IS NOT NULL;
 CREATE INDEX entry_content ON entry (content) WHERE content IS NOT NULL;
 CREATE INDEX entry_removed ON entry (account, removed_at) WHERE removed_at IS NOT NULL;
+CREATE INDEX entry_trash ON entry (removed_at) WHERE removed_at IS NOT NULL;
 
 -- Contents that files had before the current one.
 CREATE TABLE version (
@@ -187,9 +197,11 @@ CREATE TABLE tombstone (
 CREATE TABLE staged_commit (
   id BLOB PRIMARY KEY,
   account INTEGER NOT NULL REFERENCES account (id),
-  -- Of a new tree.
+  -- Of a new tree: its unlinked top. Of a merge: the folder that stood at the base.
   top BLOB,
-  generation INTEGER NOT NULL,
+  base BLOB,
+  -- Being dropped, some rows at a time: it can no longer be published.
+  abandoned INTEGER NOT NULL DEFAULT 0,
   size INTEGER NOT NULL DEFAULT 0,
   entries INTEGER NOT NULL DEFAULT 0,
   unchanged INTEGER NOT NULL DEFAULT 0,
@@ -200,6 +212,8 @@ CREATE TABLE staged_entry (
   commit_id BLOB NOT NULL REFERENCES staged_commit (id),
   place INTEGER NOT NULL,
   path TEXT NOT NULL,
+  -- The folder it shall be in, where that stood; it must stand there still.
+  parent BLOB,
   kind INTEGER NOT NULL,
   mode INTEGER NOT NULL,
   modified_ns INTEGER NOT NULL,

@@ -61,7 +61,6 @@ impl Accounts for Sqlite {
     async fn set_quota(&self, name: &AccountName, quota: Option<u64>) -> Result<Account> {
         let name = name.clone();
         self.write("accounts.set_quota", move |tx| {
-            let quota = quota;
             let sql = "UPDATE account SET quota = ?2 WHERE name_key = ?1";
             tx.execute(sql, (name.key(), quota))?;
             required(tx.conn(), &name)
@@ -127,9 +126,9 @@ fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<Account> {
     )?;
     let id = AccountId(tx.conn().last_insert_rowid());
     tx.execute(
-        "INSERT INTO entry (id, account, name, name_key, kind, mode, modified_ns, generation,
+        "INSERT INTO entry (id, account, name, name_key, kind, mode, modified_ns, made, generation,
                             placed, modseq, changed_at)
-         VALUES (?1, ?2, '', '', ?3, ?4, ?5, 1, 1, 1, ?6)",
+         VALUES (?1, ?2, '', '', ?3, ?4, ?5, 1, 1, 1, 1, ?6)",
         (root, id, rows::FOLDER, Mode::FOLDER.bits(), new.now.saturating_mul(1_000_000), new.now),
     )?;
     required(tx.conn(), &new.name)
@@ -171,10 +170,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         admin: row.get("admin")?,
         disabled: row.get::<_, Option<i64>>("disabled_at")?.is_some(),
         used: row.get("used")?,
-        quota: match row.get::<_, Option<i64>>("quota")? {
-            Some(_) => Some(row.get("quota")?),
-            None => None,
-        },
+        quota: row.get("quota")?,
         created_at: row.get("created_at")?,
     })
 }

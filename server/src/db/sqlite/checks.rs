@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use crate::db::sqlite::paths::Upwards;
-use crate::db::sqlite::rows::{all, one};
-use crate::error::Result;
+use crate::db::sqlite::rows::{all_once, one};
+use crate::error::{Error, Result};
 use crate::model::{AccountId, ChunkHash, EntryId, FileName, MessageId};
 
 /// The most problems of one sort that are listed.
@@ -20,9 +20,10 @@ pub(super) fn problems(conn: &Connection) -> Result<Vec<String>> {
 }
 
 fn structure(conn: &Connection) -> Result<Vec<String>> {
-    let mut found: Vec<String> = all(conn, "PRAGMA integrity_check(100)", [], |row| row.get(0))?;
+    let mut found: Vec<String> =
+        all_once(conn, "PRAGMA integrity_check(100)", [], |row| row.get(0))?;
     found.retain(|line| line != "ok");
-    let dangling = all(conn, "PRAGMA foreign_key_check", [], |row| {
+    let dangling = all_once(conn, "PRAGMA foreign_key_check", [], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))
     })?;
     let sentence =
@@ -50,7 +51,7 @@ fn sums(conn: &Connection) -> Result<Vec<String>> {
            SELECT e.id FROM entry AS e JOIN staged_below AS s ON e.parent = s.id)
          {sql}"
     );
-    let rows = all(conn, &sql, [], |row| {
+    let rows = all_once(conn, &sql, [], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     })?;
     Ok(rows
@@ -69,9 +70,12 @@ fn names(conn: &Connection) -> Result<Vec<String>> {
     while let Some(row) = rows.next()?
         && found.len() < LISTED
     {
-        let (id, name, key): (EntryId, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // Damaged at rest they need not even be text.
+        let text = |column| Ok::<_, Error>(row.get_ref(column)?.as_bytes().unwrap_or_default());
+        let (id, name, key) = (row.get::<_, EntryId>(0)?, text(1)?, text(2)?);
+        let name = String::from_utf8_lossy(name);
         match FileName::parse(&name) {
-            Ok(parsed) if parsed.key() == key => {}
+            Ok(parsed) if parsed.key().as_bytes() == key => {}
             Ok(_) => found.push(format!("entry {id} {name:?} is filed under a wrong key")),
             Err(problem) => found.push(format!("entry {id} has the name {name:?}: {problem}")),
         }
@@ -81,16 +85,24 @@ fn names(conn: &Connection) -> Result<Vec<String>> {
 
 /// One-chunk contents whose chunk has no row; those of lists are looked for by their reader.
 fn lost_chunks(conn: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT e.id, e.name FROM entry AS e
-               WHERE e.content IS NULL AND e.digest IS NOT NULL AND e.size > 0
-                 AND NOT EXISTS (SELECT 1 FROM chunk AS c WHERE c.hash = e.digest) LIMIT ?1";
-    all(conn, sql, [LISTED], |row| Ok((row.get::<_, EntryId>(0)?, row.get::<_, String>(1)?))).map(
-        |rows| {
-            rows.into_iter()
-                .map(|(id, name)| format!("the content of entry {id} {name:?} is not stored"))
-                .collect()
-        },
-    )
+    let mut found = Vec::new();
+    for (table, name, digest, content, size) in [
+        ("entry", "name", "digest", "content", "size"),
+        ("version", "'a past version'", "digest", "content", "size"),
+        ("attachment", "name", "digest", "content", "size"),
+        ("staged_entry", "path", "digest", "content", "size"),
+        ("message", "subject", "body_digest", "body_content", "body_size"),
+    ] {
+        let sql = format!(
+            "SELECT {name} FROM {table} AS t
+             WHERE t.{content} IS NULL AND t.{digest} IS NOT NULL AND t.{size} > 0
+               AND NOT EXISTS (SELECT 1 FROM chunk AS c WHERE c.hash = t.{digest}) LIMIT ?1"
+        );
+        let names = all_once(conn, &sql, [LISTED], |row| row.get::<_, String>(0))?;
+        let sentence = |name| format!("the content of a row of {table}, {name:?}, is not stored");
+        found.extend(names.into_iter().map(sentence));
+    }
+    Ok(found)
 }
 
 /// What uses a chunk, in words.
@@ -117,7 +129,7 @@ pub(super) fn users_of(conn: &Connection, chunk: ChunkHash, limit: usize) -> Res
 fn contents_with(conn: &Connection, chunk: ChunkHash) -> Result<Vec<Option<i64>>> {
     let mut contents = vec![None];
     let sql = "SELECT DISTINCT content FROM segment WHERE instr(pieces, ?1) > 0";
-    contents.extend(all(conn, sql, [chunk], |row| row.get::<_, i64>(0).map(Some))?);
+    contents.extend(all_once(conn, sql, [chunk], |row| row.get::<_, i64>(0).map(Some))?);
     Ok(contents)
 }
 
@@ -131,29 +143,35 @@ fn entries_with(
         "SELECT account, id FROM entry WHERE {filter}
          UNION SELECT v.account, v.entry FROM version AS v WHERE {filter} LIMIT ?1"
     );
-    let rows = all(conn, &sql, [limit], |row| {
+    let rows = all_once(conn, &sql, [limit], |row| {
         Ok((row.get::<_, AccountId>(0)?, row.get::<_, EntryId>(1)?))
     })?;
     for (account, id) in rows {
-        let sql = "SELECT a.name, e.parent, e.name FROM entry AS e
-                   JOIN account AS a ON a.id = e.account WHERE e.id = ?1";
-        let found = one(conn, sql, [id], |row| {
-            let parent: Option<EntryId> = row.get(1)?;
-            Ok((row.get::<_, String>(0)?, parent, row.get::<_, String>(2)?))
-        })?;
-        let Some((owner, parent, name)) = found else {
-            continue;
-        };
-        let above = match parent {
-            Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
-            None => None,
-        };
-        users.push(match above {
-            Some(above) => format!("{owner}:{}/{name}", above.path),
-            None => format!("{owner}: {name} (removed)"),
-        });
+        users.extend(in_words(conn, account, id)?);
     }
     Ok(())
+}
+
+/// Such as `ann:/reports/q3.pdf`.
+fn in_words(conn: &Connection, account: AccountId, id: EntryId) -> Result<Option<String>> {
+    let sql = "SELECT a.name, e.parent, e.name, e.removed <> 0 FROM entry AS e
+               JOIN account AS a ON a.id = e.account WHERE e.id = ?1";
+    let found = one(conn, sql, [id], |row| {
+        let parent: Option<EntryId> = row.get(1)?;
+        Ok((row.get::<_, String>(0)?, parent, row.get::<_, String>(2)?, row.get::<_, bool>(3)?))
+    })?;
+    let Some((owner, parent, name, removed)) = found else {
+        return Ok(None);
+    };
+    let above = match parent {
+        Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
+        None => None,
+    };
+    Ok(Some(match above {
+        Some(above) if removed || above.gone => format!("{owner}:{}/{name} (removed)", above.path),
+        Some(above) => format!("{owner}:{}/{name}", above.path),
+        None => format!("{owner}: {name} (not published yet)"),
+    }))
 }
 
 fn messages_with(
@@ -167,7 +185,7 @@ fn messages_with(
          UNION SELECT m.id FROM attachment AS f JOIN message AS m ON m.key = f.message
          WHERE {filter} LIMIT ?1"
     );
-    let ids: Vec<MessageId> = all(conn, &sql, [limit], |row| row.get(0))?;
+    let ids: Vec<MessageId> = all_once(conn, &sql, [limit], |row| row.get(0))?;
     users.extend(ids.into_iter().map(|id| format!("message {id}")));
     Ok(())
 }

@@ -5,17 +5,17 @@
 use async_trait::async_trait;
 use rusqlite::Row;
 
-use crate::db::sqlite::contents::end_upload;
+use crate::db::sqlite::contents::{end_upload, take};
 use crate::db::sqlite::merge::{Merge, insert_row};
-use crate::db::sqlite::paths::{by_id, find, root, sibling};
+use crate::db::sqlite::paths::{by_id, child, find, root, sibling};
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, one};
-use crate::db::sqlite::trash::purge_row;
+use crate::db::sqlite::trash::{drop_leaves, drop_row};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, quota};
 use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
-use crate::model::{CommitId, Entry, EntryId, Mode, Modseq, Node, TreePath};
+use crate::model::{CommitId, Entry, EntryId, FileName, Mode, Node, TreePath};
 
 #[async_trait]
 impl Commits for Sqlite {
@@ -37,9 +37,15 @@ impl Commits for Sqlite {
         entries: Vec<StagedEntry>,
     ) -> Result<()> {
         let (staged, plan) = (staged.clone(), plan.clone());
-        self.write("commits.stage", move |tx| match staged.top {
-            Some(top) => stage_new(tx, &plan, (staged.id, top), &entries),
-            None => stage_merge(tx, &plan, staged.id, &entries),
+        self.write("commits.stage", move |tx| {
+            let open = "SELECT 1 FROM staged_commit WHERE id = ?1 AND NOT abandoned";
+            one(tx.conn(), open, [staged.id], |_| Ok(()))?.ok_or_else(swept)?;
+            match staged.top {
+                Some(top) => stage_new(tx, &plan, (staged.id, top), &entries),
+                // Nothing can come of it but the answer to the same request, given before.
+                None if plan.if_absent => Ok(()),
+                None => stage_merge(tx, &plan, staged.id, &entries),
+            }
         })
         .await
     }
@@ -94,30 +100,32 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     Ok(outcome)
 }
 
+/// What stands at the base is refused only when it is published, even where nothing may stand there: the
+/// same request may have put it there, and then its first answer is given again.
 fn open(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<Staged> {
     let stands = find(tx.conn(), plan.account, &plan.base)?;
-    if plan.if_absent && stands.is_some() {
-        return Err(base_stands(&plan.base));
-    }
-    if stands.as_ref().is_some_and(|entry| !entry.node.is_folder()) {
+    if let Some(entry) = &stands
+        && !entry.node.is_folder()
+        && !plan.if_absent
+    {
         let message = format!("{} is no folder; choose another name", plan.base);
         return Err(Error::new(Kind::FailedPrecondition, message));
     }
     let id = CommitId::new();
-    let number = journal::next(tx, plan.account)?;
-    let top = match stands {
+    let base = stands.map(|entry| entry.id);
+    let top = match base {
         Some(_) => None,
-        None => Some(insert_top(tx, plan, number)?),
+        None => Some(insert_top(tx, plan)?),
     };
     tx.execute(
-        "INSERT INTO staged_commit (id, account, top, generation, opened_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-        (id, plan.account, top, number, plan.now),
+        "INSERT INTO staged_commit (id, account, top, base, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, plan.account, top, base, plan.now),
     )?;
     Ok(Staged { id, top })
 }
 
-fn insert_top(tx: &Tx<'_>, plan: &CommitPlan, number: Modseq) -> Result<EntryId> {
+fn insert_top(tx: &Tx<'_>, plan: &CommitPlan) -> Result<EntryId> {
+    let number = journal::quiet(tx, plan.account)?;
     let top = Entry {
         id: EntryId::new(),
         account: plan.account,
@@ -141,14 +149,11 @@ fn stage_new(
     (id, top): (CommitId, EntryId),
     entries: &[StagedEntry],
 ) -> Result<()> {
-    let mut merge = Merge::below(top, plan.account, plan.now, plan.held);
+    let mut merge = Merge::below_unseen(top, plan.account, plan.now, plan.held);
     for new in entries {
         // Also checks that the whole path is within its limits.
         plan.base.join(&new.path, "entries.path")?;
-        if !merge.put(tx, &new.path, new)?.changed && !new.path.is_root() {
-            let message = format!("{} is named twice in one commit", new.path);
-            return Err(Error::field("entries.path", message));
-        }
+        merge.put(tx, &new.path, new)?;
     }
     count(tx, id, (entries.len(), 0), merge.added_bytes())
 }
@@ -162,13 +167,22 @@ fn stage_merge(
     let sql = "SELECT entries FROM staged_commit WHERE id = ?1";
     let mut place = one(tx.conn(), sql, [id], |row| row.get("entries"))?.unwrap_or(0);
     let before = place;
+    let mut folders = Folders::default();
     for new in entries {
         let path = plan.base.join(&new.path, "entries.path")?;
-        let stands = find(tx.conn(), plan.account, &path)?;
+        let parent = folders.above(tx, plan, &path)?;
+        let stands = match (parent, path.split_last()) {
+            (Some(parent), Some((name, _))) => child(tx.conn(), parent, name)?,
+            (None, Some(_)) => None,
+            (_, None) => by_id(tx.conn(), root(tx.conn(), plan.account)?)?,
+        };
         if stands.is_some_and(|entry| is_same(&entry, new)) {
             continue;
         }
-        insert_staged(tx, id, place, new)?;
+        if let NewNode::File(content) = &new.node {
+            take(tx, plan.account, content, plan.held)?;
+        }
+        insert_staged(tx, (id, place, parent), new)?;
         place += 1;
     }
     if place > u64::from(plan.merge_entries_max) {
@@ -183,6 +197,35 @@ fn stage_merge(
     }
     let staged = usize::try_from(place - before).unwrap_or(usize::MAX);
     count(tx, id, (staged, entries.len() - staged), 0)
+}
+
+/// The folder that entries are put into, found once for those that share it.
+#[derive(Default)]
+struct Folders {
+    last: Option<(Vec<FileName>, Option<EntryId>)>,
+}
+
+impl Folders {
+    /// The folder that stands above a path; none above the root.
+    fn above(
+        &mut self,
+        tx: &Tx<'_>,
+        plan: &CommitPlan,
+        path: &TreePath,
+    ) -> Result<Option<EntryId>> {
+        let Some((_, above)) = path.split_last() else {
+            return Ok(None);
+        };
+        if let Some((names, found)) = &self.last
+            && names == above
+        {
+            return Ok(*found);
+        }
+        let stands = find(tx.conn(), plan.account, &TreePath::from(above.to_vec()))?;
+        let found = stands.filter(|entry| entry.node.is_folder()).map(|entry| entry.id);
+        self.last = Some((above.to_vec(), found));
+        Ok(found)
+    }
 }
 
 fn is_same(stands: &Entry, new: &StagedEntry) -> bool {
@@ -205,20 +248,25 @@ fn count(tx: &Tx<'_>, id: CommitId, (staged, unchanged): (usize, usize), bytes: 
     }
 }
 
-fn insert_staged(tx: &Tx<'_>, id: CommitId, place: u64, new: &StagedEntry) -> Result<()> {
+fn insert_staged(
+    tx: &Tx<'_>,
+    (id, place, parent): (CommitId, u64, Option<EntryId>),
+    new: &StagedEntry,
+) -> Result<()> {
     let (kind, content, target) = match &new.node {
         NewNode::File(content) => (FILE, Some(*content), None),
         NewNode::Folder => (FOLDER, None, None),
         NewNode::Symlink(target) => (SYMLINK, None, Some(target)),
     };
     tx.execute(
-        "INSERT INTO staged_entry (commit_id, place, path, kind, mode, modified_ns, size, digest,
-                                   content, target, if_generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO staged_entry (commit_id, place, path, parent, kind, mode, modified_ns, size,
+                                   digest, content, target, if_generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         (
             id,
             place,
             relative(&new.path),
+            parent,
             kind,
             new.mode.bits(),
             new.modified_ns,
@@ -241,7 +289,7 @@ fn publish_new(
     plan: &CommitPlan,
     (id, top): (CommitId, EntryId),
 ) -> Result<CommitOutcome> {
-    let sql = "DELETE FROM staged_commit WHERE id = ?1 RETURNING size, entries";
+    let sql = "DELETE FROM staged_commit WHERE id = ?1 AND NOT abandoned RETURNING size, entries";
     let staged = one(tx.conn(), sql, [id], |row| Ok((row.get("size")?, row.get("entries")?)))?;
     let (size, entries) = staged.ok_or_else(swept)?;
     let Some((name, above)) = plan.base.split_last() else {
@@ -255,8 +303,8 @@ fn publish_new(
     quota::charge(tx, plan.account, size, plan.now)?;
     let number = journal::next(tx, plan.account)?;
     tx.execute(
-        "UPDATE entry SET parent = ?2, name = ?3, name_key = ?4, generation = ?5, placed = ?5,
-                          modseq = ?5, changed_at = ?6
+        "UPDATE entry SET parent = ?2, name = ?3, name_key = ?4, made = ?5, generation = ?5,
+                          placed = ?5, modseq = ?5, changed_at = ?6
          WHERE id = ?1",
         (top, parent, name.as_str(), name.key(), number, plan.now),
     )?;
@@ -264,57 +312,76 @@ fn publish_new(
 }
 
 fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {
-    let sql = "SELECT path, kind, mode, modified_ns, size, digest, content, target, if_generation
+    let sql = "SELECT path, parent, kind, mode, modified_ns, size, digest, content, target,
+                      if_generation
                FROM staged_entry WHERE commit_id = ?1 ORDER BY place";
     let rows = all(tx.conn(), sql, [id], staged_row)?;
-    let entries = rows
-        .into_iter()
-        .map(|(path, mut new)| {
-            new.path = TreePath::parse_relative(&path, "entries.path")?;
-            Ok(new)
-        })
-        .collect::<Result<Vec<_>>>()?;
     tx.execute("DELETE FROM staged_entry WHERE commit_id = ?1", [id])?;
-    let sql = "DELETE FROM staged_commit WHERE id = ?1 RETURNING unchanged";
-    let unchanged: u64 =
-        one(tx.conn(), sql, [id], |row| row.get("unchanged"))?.ok_or_else(swept)?;
+    let sql = "DELETE FROM staged_commit WHERE id = ?1 AND NOT abandoned RETURNING unchanged, base";
+    let staged = one(tx.conn(), sql, [id], |row| {
+        Ok((row.get::<_, u64>(0)?, row.get::<_, Option<EntryId>>(1)?))
+    })?;
+    let (unchanged, base) = staged.ok_or_else(swept)?;
+    if plan.if_absent {
+        return Err(base_stands(&plan.base));
+    }
+    if find(tx.conn(), plan.account, &plan.base)?.map(|entry| entry.id) != base {
+        return Err(moved_meanwhile(&plan.base));
+    }
+    let entries = still_placed(tx, plan, rows)?;
     let mut outcome = apply(tx, plan, &entries)?;
     outcome.unchanged += unchanged;
     outcome.entries.clear();
     Ok(outcome)
 }
 
-fn staged_row(row: &Row<'_>) -> rusqlite::Result<(String, StagedEntry)> {
+/// A staged entry, its path below the base and the folder that stood above it.
+type StagedRow = (StagedEntry, String, Option<EntryId>);
+
+/// The entries, if the folders that stood above them stand there still. Else what was left out because
+/// it stood as it was sent would be lost, and the rest would stand there alone.
+fn still_placed(tx: &Tx<'_>, plan: &CommitPlan, rows: Vec<StagedRow>) -> Result<Vec<StagedEntry>> {
+    let mut folders = Folders::default();
+    rows.into_iter()
+        .map(|(mut new, path, stood)| {
+            new.path = TreePath::parse_relative(&path, "entries.path")?;
+            let path = plan.base.join(&new.path, "entries.path")?;
+            if stood.is_some() && folders.above(tx, plan, &path)? != stood {
+                return Err(moved_meanwhile(&path));
+            }
+            Ok(new)
+        })
+        .collect()
+}
+
+fn staged_row(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
     let node = match row.get("kind")? {
         FILE => NewNode::File(content(row)?),
         SYMLINK => NewNode::Symlink(row.get("target")?),
         _ => NewNode::Folder,
-    };
-    let if_generation = match row.get::<_, Option<i64>>("if_generation")? {
-        Some(_) => Some(row.get("if_generation")?),
-        None => None,
     };
     let entry = StagedEntry {
         path: TreePath::default(),
         node,
         mode: row.get("mode")?,
         modified_ns: row.get("modified_ns")?,
-        if_generation,
+        if_generation: row.get("if_generation")?,
     };
-    Ok((row.get("path")?, entry))
+    Ok((entry, row.get("path")?, row.get("parent")?))
 }
 
 fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool> {
-    let sql = "DELETE FROM staged_entry WHERE (commit_id, place) IN (
-                 SELECT commit_id, place FROM staged_entry WHERE commit_id = ?1 LIMIT ?2)";
+    // First of all: what has lost some of its rows must not be published.
+    tx.execute("UPDATE staged_commit SET abandoned = 1 WHERE id = ?1", [id])?;
+    let sql = "DELETE FROM staged_entry WHERE commit_id = ?1 AND place IN (
+                 SELECT place FROM staged_entry WHERE commit_id = ?1 LIMIT ?2)";
     if tx.execute(sql, (id, rows))? >= rows {
         return Ok(true);
     }
     let sql = "SELECT top FROM staged_commit WHERE id = ?1";
     let top: Option<EntryId> = one(tx.conn(), sql, [id], |row| row.get(0))?.flatten();
     if let Some(top) = top
-        && by_id(tx.conn(), top)?.is_some()
-        && !drop_leaves(tx, top, rows)?
+        && !drop_leaves(tx, top, rows, |tx, id| drop_row(tx, id).map(drop))?
     {
         return Ok(true);
     }
@@ -322,30 +389,16 @@ fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool> {
     Ok(false)
 }
 
-/// Deletes up to `rows` entries from the leaves of a staged tree up; whether the top is gone.
-fn drop_leaves(tx: &Tx<'_>, top: EntryId, rows: usize) -> Result<bool> {
-    let mut path = vec![top];
-    for _ in 0..rows {
-        while let Some(folder) = path.last() {
-            let sql = "SELECT id FROM entry WHERE parent = ?1 LIMIT 1";
-            match one(tx.conn(), sql, [folder], |row| row.get(0))? {
-                Some(below) => path.push(below),
-                None => break,
-            }
-        }
-        let Some(leaf) = path.pop() else {
-            return Ok(true);
-        };
-        purge_row(tx, leaf)?;
-    }
-    Ok(path.is_empty())
-}
-
 fn base_stands(base: &TreePath) -> Error {
     Error::new(
         Kind::Aborted,
         format!("{base} exists; run it again to merge, or choose another name"),
     )
+}
+
+fn moved_meanwhile(path: &TreePath) -> Error {
+    let message = format!("{path}: what was there has been removed or moved; run it again");
+    Error::new(Kind::Aborted, message)
 }
 
 fn swept() -> Error {

@@ -9,7 +9,7 @@ use crate::db::sqlite::{Sqlite, quota};
 use crate::db::{Arrived, ChunkState, Contents, NewContent, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, ChunkHash, ChunkPlace, Content, Digest, ManifestKey, Piece, UploadId,
+    AccountId, ChunkHash, ChunkPlace, Content, Digest, ManifestKey, PackId, Piece, UploadId,
 };
 
 /// Chunks in one segment of a manifest: 36 KiB.
@@ -98,6 +98,8 @@ impl Contents for Sqlite {
         match (content.manifest, content.only_chunk()) {
             (None, Some(piece)) if offset < content.size => Ok((0, vec![piece])),
             (None, _) => Ok((content.size, Vec::new())),
+            // Also: a number that SQLite cannot hold is past every end.
+            (Some(_), _) if offset >= content.size => Ok((content.size, Vec::new())),
             (Some(key), _) => {
                 self.read("contents.pieces", move |conn| pieces(conn, key, offset, limit)).await
             }
@@ -132,7 +134,7 @@ fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
     }
     let sql = "SELECT count(*) FROM lease WHERE account = ?1";
     let open: u32 = one(tx.conn(), sql, [upload.account], |row| row.get(0))?.unwrap_or(0);
-    if open >= upload.leases_max {
+    for _too_many in upload.leases_max..=open {
         quota::drop_idle_lease(tx, upload.account, i64::MAX)?;
     }
     tx.execute(
@@ -156,22 +158,54 @@ fn possessed(conn: &Connection, account: AccountId, hash: ChunkHash) -> Result<b
     Ok(one(conn, sql, (account, hash), |_| Ok(()))?.is_some())
 }
 
-/// Whether the account has sent this chunk and it is there; from now on it is referred to, so that a
-/// collector who had condemned it lets it live.
-pub(super) fn refer(tx: &Tx<'_>, account: AccountId, piece: Piece) -> Result<bool> {
+/// Sees to it that a content may be referred to, in the transaction that does so: it is there, its chunks
+/// were sent by this account or are `held` by it already, and a collector who had marked any of it lets
+/// it live. `ChunksMissing` otherwise.
+pub(super) fn take(tx: &Tx<'_>, account: AccountId, content: &Content, held: bool) -> Result<()> {
+    let there = match (content.manifest, content.only_chunk()) {
+        // The chunks of a list were looked for when it was recorded.
+        (Some(key), _) => refer_to_list(tx, key, content.size)?,
+        (None, Some(piece)) if held => refer_held(tx, piece)?,
+        (None, Some(piece)) => refer(tx, account, piece)?,
+        (None, None) => true,
+    };
+    if there { Ok(()) } else { Err(chunks_missing(1)) }
+}
+
+/// Whether the account has sent this chunk and it is there; from now on it is referred to.
+fn refer(tx: &Tx<'_>, account: AccountId, piece: Piece) -> Result<bool> {
     let sql = "SELECT c.condemned_at IS NOT NULL FROM account_chunk AS p
                JOIN chunk AS c ON c.hash = p.hash
                WHERE p.account = ?1 AND p.hash = ?2 AND c.length = ?3";
-    let condemned: Option<bool> =
-        one(tx.conn(), sql, (account, piece.hash, piece.length), |row| row.get(0))?;
+    let params = (account, piece.hash, piece.length);
+    pardoned(tx, piece.hash, one(tx.conn(), sql, params, |row| row.get(0))?)
+}
+
+fn refer_held(tx: &Tx<'_>, piece: Piece) -> Result<bool> {
+    let sql = "SELECT condemned_at IS NOT NULL FROM chunk WHERE hash = ?1 AND length = ?2";
+    let params = (piece.hash, piece.length);
+    pardoned(tx, piece.hash, one(tx.conn(), sql, params, |row| row.get(0))?)
+}
+
+fn pardoned(tx: &Tx<'_>, hash: ChunkHash, condemned: Option<bool>) -> Result<bool> {
     if condemned == Some(true) {
-        tx.execute("UPDATE chunk SET condemned_at = NULL WHERE hash = ?1", [piece.hash])?;
+        tx.execute("UPDATE chunk SET condemned_at = NULL WHERE hash = ?1", [hash])?;
     }
     Ok(condemned.is_some())
 }
 
+fn refer_to_list(tx: &Tx<'_>, key: ManifestKey, size: u64) -> Result<bool> {
+    let sql = "SELECT unreferenced_at IS NOT NULL FROM content
+               WHERE key = ?1 AND id IS NOT NULL AND size = ?2";
+    let marked: Option<bool> = one(tx.conn(), sql, (key, size), |row| row.get(0))?;
+    if marked == Some(true) {
+        tx.execute("UPDATE content SET unreferenced_at = NULL WHERE key = ?1", [key])?;
+    }
+    Ok(marked.is_some())
+}
+
 /// The error of a content whose chunks are not all there.
-pub(super) fn chunks_missing(count: usize) -> Error {
+fn chunks_missing(count: usize) -> Error {
     Error::new(
         Kind::ChunksMissing,
         format!("{count} chunks have not been sent by this account; ask Missing and Fill them"),
@@ -230,7 +264,7 @@ pub(super) fn insert_chunk(
     place: ChunkPlace,
     now: i64,
 ) -> Result<()> {
-    let pack = pack_key(tx, place)?;
+    let pack = pack_key(tx, place.pack)?;
     tx.execute(
         "INSERT INTO chunk (hash, pack, offset, length, registered_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (hash) DO UPDATE
@@ -242,14 +276,21 @@ pub(super) fn insert_chunk(
     .map(drop)
 }
 
-fn pack_key(tx: &Tx<'_>, place: ChunkPlace) -> Result<i64> {
-    let known =
-        one(tx.conn(), "SELECT key FROM pack WHERE id = ?1", [place.pack], |row| row.get(0))?;
-    if let Some(key) = known {
-        return Ok(key);
+/// The key of a pack that a chunk comes to, which from now on is not empty.
+pub(super) fn pack_key(tx: &Tx<'_>, pack: PackId) -> Result<i64> {
+    let sql = "SELECT key, emptied_at IS NOT NULL FROM pack WHERE id = ?1";
+    let known = one(tx.conn(), sql, [pack], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    match known {
+        Some((key, false)) => Ok(key),
+        Some((key, true)) => {
+            tx.execute("UPDATE pack SET emptied_at = NULL WHERE key = ?1", [key])?;
+            Ok(key)
+        }
+        None => {
+            tx.execute("INSERT INTO pack (id) VALUES (?1)", [pack])?;
+            Ok(tx.conn().last_insert_rowid())
+        }
     }
-    tx.execute("INSERT INTO pack (id) VALUES (?1)", [place.pack])?;
-    Ok(tx.conn().last_insert_rowid())
 }
 
 fn add_content(
@@ -258,20 +299,21 @@ fn add_content(
     new: &NewContent,
     now: i64,
 ) -> Result<ManifestKey> {
-    let missing = new
-        .pieces
-        .iter()
-        .map(|piece| refer(tx, account, *piece).map(|there| usize::from(!there)))
-        .sum::<Result<usize>>()?;
-    if missing > 0 {
-        return Err(chunks_missing(missing));
-    }
+    refer_all(tx, account, &new.pieces)?;
     if let Some(key) = known_content(tx, new.id)? {
         return Ok(key);
     }
     let key = open_content(tx, new.size, new.digest, now)?;
     insert_segments(tx, (key, 0, 0), &new.pieces)?;
     close_content(tx, key, new.id)
+}
+
+fn refer_all(tx: &Tx<'_>, account: AccountId, pieces: &[Piece]) -> Result<()> {
+    let missing = pieces
+        .iter()
+        .map(|piece| refer(tx, account, *piece).map(|there| usize::from(!there)))
+        .sum::<Result<usize>>()?;
+    if missing > 0 { Err(chunks_missing(missing)) } else { Ok(()) }
 }
 
 fn open_content(tx: &Tx<'_>, size: u64, digest: Digest, now: i64) -> Result<ManifestKey> {
@@ -286,12 +328,11 @@ fn append_pieces(
     place: (ManifestKey, u64, u64),
     pieces: &[Piece],
 ) -> Result<()> {
-    let missing = pieces
-        .iter()
-        .map(|piece| refer(tx, account, *piece).map(|there| usize::from(!there)))
-        .sum::<Result<usize>>()?;
-    if missing > 0 {
-        return Err(chunks_missing(missing));
+    refer_all(tx, account, pieces)?;
+    // A list that goes on is not one that was given up.
+    let sql = "UPDATE content SET unreferenced_at = NULL WHERE key = ?1 AND id IS NULL";
+    if tx.execute(sql, [place.0])? == 0 {
+        return Err(list_gone());
     }
     insert_segments(tx, place, pieces)
 }
@@ -315,12 +356,22 @@ fn insert_segments(
 }
 
 fn close_content(tx: &Tx<'_>, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
-    if let Some(known) = known_content(tx, id)? {
-        tx.execute("DELETE FROM content WHERE key = ?1", [key])?;
-        return Ok(known);
+    match known_content(tx, id)? {
+        Some(known) if known == key => Ok(key),
+        Some(known) => {
+            tx.execute("DELETE FROM content WHERE key = ?1 AND id IS NULL", [key])?;
+            Ok(known)
+        }
+        None => {
+            let sql = "UPDATE content SET id = ?2 WHERE key = ?1 AND id IS NULL";
+            if tx.execute(sql, (key, id))? == 0 { Err(list_gone()) } else { Ok(key) }
+        }
     }
-    tx.execute("UPDATE content SET id = ?2 WHERE key = ?1", (key, id))?;
-    Ok(key)
+}
+
+fn list_gone() -> Error {
+    let message = "this list of chunks has ended, or took too long and was dropped; send it again";
+    Error::new(Kind::Aborted, message)
 }
 
 fn known_content(tx: &Tx<'_>, id: [u8; 32]) -> Result<Option<ManifestKey>> {

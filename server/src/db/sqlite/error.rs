@@ -15,6 +15,10 @@ pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             (Kind::DataLoss, "the server's database is damaged; run `depot-server verify`")
         }
+        // What is stored was checked on its way in.
+        _ if is_unreadable(&error) => {
+            (Kind::DataLoss, "the server's database is damaged; run `depot-server verify`")
+        }
         _ if is_failed_write(&error) => (
             Kind::ReadOnly,
             "the server could not write to its disk and accepts no changes until it is restarted",
@@ -22,6 +26,16 @@ pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
         _ => (Kind::Internal, "the server failed; its log has the reason"),
     };
     Error::new(kind, message).op(op).source(error)
+}
+
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
 }
 
 /// Whether bytes may not be where SQLite believes them to be: nothing is written after that

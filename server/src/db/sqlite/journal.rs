@@ -8,13 +8,14 @@ use crate::model::{AccountId, Modseq};
 /// Takes the next number of an account and has its watchers told.
 pub(super) fn next(tx: &mut Tx<'_>, account: AccountId) -> Result<Modseq> {
     tx.touch(account);
-    one(
-        tx.conn(),
-        "UPDATE account SET modseq = modseq + 1 WHERE id = ?1 RETURNING modseq",
-        [account],
-        |row| row.get(0),
-    )?
-    .ok_or_else(|| Error::internal("journal.next", "no such account"))
+    quiet(tx, account)
+}
+
+/// Takes the next number for what nobody sees yet.
+pub(super) fn quiet(tx: &Tx<'_>, account: AccountId) -> Result<Modseq> {
+    let sql = "UPDATE account SET modseq = modseq + 1 WHERE id = ?1 RETURNING modseq";
+    one(tx.conn(), sql, [account], |row| row.get(0))?
+        .ok_or_else(|| Error::internal("journal.quiet", "no such account"))
 }
 
 /// The latest number of an account.

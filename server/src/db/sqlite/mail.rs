@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 
-use crate::db::sqlite::contents::{chunks_missing, end_upload, refer};
+use crate::db::sqlite::contents::{end_upload, take};
 use crate::db::sqlite::paths::required;
 use crate::db::sqlite::requests::once;
-use crate::db::sqlite::rows::{all, content, one};
+use crate::db::sqlite::rows::{all, content, one, prepared};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, accounts, journal, quota};
 use crate::db::{Account, AttachmentSource, Mail, NewMessage, SendOutcome, Which};
@@ -49,7 +49,7 @@ impl Mail for Sqlite {
                 "{DELIVERED} WHERE d.account = ?1 AND d.acked_at IS NULL AND d.number > ?2
                    AND d.number <= ?3 ORDER BY d.number LIMIT ?4"
             );
-            let params = (account, after, through, limit);
+            let params = (account, number(after), number(through), limit);
             some(conn, &sql, params, bytes)
         })
         .await
@@ -88,7 +88,7 @@ impl Mail for Sqlite {
                 "{DELIVERED} WHERE d.account = ?1 AND d.number < ?2 {filter}
                  ORDER BY d.number DESC LIMIT ?3"
             );
-            let before = before.unwrap_or(i64::MAX.unsigned_abs());
+            let before = before.map_or(i64::MAX, number);
             some(conn, &sql, (account, before, limit), usize::MAX)
         })
         .await
@@ -138,7 +138,10 @@ fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
     let attachments = attachments(tx, new)?;
     let body_size = match &new.body {
         Body::Inline(text) => text.len() as u64,
-        Body::Stored(content) => content.size,
+        Body::Stored(content) => {
+            take(tx, new.sender, content, false)?;
+            content.size
+        }
     };
     let size = attachments.iter().map(|file| file.content.size).sum::<u64>() + body_size;
     quota::charge(tx, new.sender, size, new.now)?;
@@ -152,7 +155,9 @@ fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
         })
         .collect::<Result<Vec<_>>>()?;
     if recipients.iter().all(|recipient| recipient.state == RecipientState::Refused) {
-        // Nobody holds it, so nobody is charged for it.
+        // Nobody has it: it would hold its attachments, and nobody would be charged for them.
+        tx.execute("DELETE FROM attachment WHERE message = ?1", [key])?;
+        tx.execute("DELETE FROM message WHERE key = ?1", [key])?;
         quota::release(tx, new.sender, size)?;
     }
     Ok(SendOutcome { id, thread, recipients, sent_at: new.now })
@@ -193,23 +198,17 @@ fn attachments(tx: &Tx<'_>, new: &NewMessage) -> Result<Vec<Attachment>> {
     new.attachments
         .iter()
         .map(|file| {
-            let content = match &file.source {
-                AttachmentSource::Content(content) => {
-                    if let Some(piece) = content.only_chunk()
-                        && !refer(tx, new.sender, piece)?
-                    {
-                        return Err(chunks_missing(1));
-                    }
-                    *content
-                }
+            let (content, held) = match &file.source {
+                AttachmentSource::Content(content) => (*content, false),
                 AttachmentSource::Path(path) => match required(tx.conn(), new.sender, path)?.node {
-                    Node::File { content, .. } => content,
+                    Node::File { content, .. } => (content, true),
                     _ => {
                         let message = format!("{path} is no file; attach the files in it");
                         return Err(Error::new(Kind::FailedPrecondition, message));
                     }
                 },
             };
+            take(tx, new.sender, &content, held)?;
             Ok(Attachment { name: file.name.clone(), content })
         })
         .collect()
@@ -264,10 +263,8 @@ fn deliver(
     (message, body_size): (i64, u64),
     now: i64,
 ) -> Result<RecipientState> {
-    match quota::charge(tx, account.id, body_size, now) {
-        Ok(()) => {}
-        Err(error) if error.kind() == Kind::QuotaExceeded => return Ok(RecipientState::Refused),
-        Err(error) => return Err(error),
+    if !quota::offer(tx, account.id, body_size, now)? {
+        return Ok(RecipientState::Refused);
     }
     tx.touch(account.id);
     let sql = "UPDATE account SET modseq = modseq + 1, delivered = delivered + 1 WHERE id = ?1
@@ -327,7 +324,7 @@ fn ack_range(
 ) -> Result<(u32, Option<u64>)> {
     let sql = "SELECT number FROM delivery WHERE account = ?1 AND acked_at IS NULL AND number > ?2
                AND number <= ?3 ORDER BY number LIMIT ?4";
-    let params = (account, after, through, limit);
+    let params = (account, number(after), number(through), limit);
     let numbers: Vec<i64> = all(tx.conn(), sql, params, |row| row.get(0))?;
     for number in &numbers {
         mark(tx, account, *number, (false, now))?;
@@ -338,18 +335,18 @@ fn ack_range(
 }
 
 fn message(conn: &Connection, account: AccountId, which: Which) -> Result<Option<Message>> {
-    let received = |filter: &str, key: u64| {
+    let received = |filter: &str, key: i64| {
         let sql = format!("{DELIVERED} WHERE d.account = ?1 AND {filter}");
         Ok(some(conn, &sql, (account, key), usize::MAX)?.pop())
     };
     match which {
-        Which::Number(number) => received("d.number = ?2", number),
+        Which::Number(wanted) => received("d.number = ?2", number(wanted)),
         Which::Last => received("d.number > ?2 ORDER BY d.number DESC LIMIT 1", 0),
         Which::Id(id) => {
             let Some(key) = seen(conn, account, id)? else {
                 return Ok(None);
             };
-            match received("d.message = ?2", key.unsigned_abs())? {
+            match received("d.message = ?2", key)? {
                 Some(message) => Ok(Some(message)),
                 None => {
                     let sql = format!(
@@ -361,6 +358,11 @@ fn message(conn: &Connection, account: AccountId, which: Which) -> Result<Option
             }
         }
     }
+}
+
+/// As SQLite holds it: past all that were ever given, when it is too large for that.
+fn number(of_delivery: u64) -> i64 {
+    i64::try_from(of_delivery).unwrap_or(i64::MAX)
 }
 
 /// The key of a message that the account sent or received.
@@ -377,7 +379,7 @@ fn some(
     params: impl rusqlite::Params,
     bytes: usize,
 ) -> Result<Vec<Message>> {
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = prepared(conn, sql)?;
     let mut rows = statement.query(params)?;
     let mut messages = Vec::new();
     let mut size = 0;

@@ -2,7 +2,7 @@
 //! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
 //! through here.
 
-use crate::db::sqlite::contents::{chunks_missing, refer};
+use crate::db::sqlite::contents;
 use crate::db::sqlite::paths::{by_id, sibling, twin};
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK};
 use crate::db::sqlite::writer::Tx;
@@ -19,6 +19,8 @@ pub(super) struct Merge {
     now: i64,
     /// Whether contents are known to be the account's.
     held: bool,
+    /// Whether the top is one that nobody sees yet: nothing stands below it but what was put there.
+    unseen: bool,
     /// The folders from the top to where the last entry was put, so that siblings need no walk.
     folders: Vec<(FileName, EntryId)>,
     top: EntryId,
@@ -35,7 +37,12 @@ pub(super) struct Put {
 
 impl Merge {
     pub(super) fn below(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
-        Self { account, now, held, folders: Vec::new(), top, added_bytes: 0 }
+        Self { account, now, held, unseen: false, folders: Vec::new(), top, added_bytes: 0 }
+    }
+
+    /// Below a top that is not linked yet.
+    pub(super) fn below_unseen(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
+        Self { unseen: true, ..Self::below(top, account, now, held) }
     }
 
     /// Puts one entry at a path below the top; missing folders are made.
@@ -56,8 +63,14 @@ impl Merge {
         check_generation(path, stands.as_ref(), new.if_generation)?;
         match stands {
             None => self.insert(tx, (parent, name), new).map(Put::changed),
+            Some(entry) if self.unseen && !described(&entry, new) => Err(named_twice(path)),
             Some(entry) => self.replace(tx, (path, name), entry, new),
         }
+    }
+
+    /// The next number; nobody is told of what is not seen.
+    fn number(&self, tx: &mut Tx<'_>) -> Result<Modseq> {
+        if self.unseen { journal::quiet(tx, self.account) } else { journal::next(tx, self.account) }
     }
 
     /// Charges for what was put. Once, at the end: making room is a search.
@@ -103,7 +116,7 @@ impl Merge {
         (parent, name): (EntryId, &FileName),
         new: &StagedEntry,
     ) -> Result<Entry> {
-        let number = journal::next(tx, self.account)?;
+        let number = self.number(tx)?;
         let node = match &new.node {
             NewNode::File(content) => {
                 self.take(tx, content)?;
@@ -163,7 +176,7 @@ impl Merge {
         if stands.mode == new.mode && stands.modified_ns == new.modified_ns {
             return Ok(Put { changed: false, entry: stands });
         }
-        stands.modseq = journal::next(tx, self.account)?;
+        stands.modseq = self.number(tx)?;
         (stands.mode, stands.modified_ns, stands.changed_at) =
             (new.mode, new.modified_ns, self.now);
         tx.execute(
@@ -182,7 +195,7 @@ impl Merge {
         (content, new): (Content, &StagedEntry),
     ) -> Result<Entry> {
         self.take(tx, &content)?;
-        let number = journal::next(tx, self.account)?;
+        let number = self.number(tx)?;
         keep_version(tx, &stands, (past, past_content), self.now)?;
         let version = VersionId::new();
         tx.execute(
@@ -207,15 +220,9 @@ impl Merge {
         Ok(stands)
     }
 
-    /// Counts a content and, unless it is held already, checks that its only chunk was sent by this
-    /// account; those of a manifest were checked when it was recorded.
+    /// Counts a content that is put, and sees to it that it is there.
     fn take(&mut self, tx: &Tx<'_>, content: &Content) -> Result<()> {
-        if let Some(piece) = content.only_chunk()
-            && !self.held
-            && !refer(tx, self.account, piece)?
-        {
-            return Err(chunks_missing(1));
-        }
+        contents::take(tx, self.account, content, self.held)?;
         self.added_bytes += content.size;
         Ok(())
     }
@@ -230,6 +237,15 @@ impl Put {
     pub(super) fn at(self, path: TreePath) -> Listed {
         Listed { path, entry: self.entry }
     }
+}
+
+/// A folder that was implied by what is below it may still be described.
+fn described(stands: &Entry, new: &StagedEntry) -> bool {
+    stands.node.is_folder() && new.node == NewNode::Folder
+}
+
+fn named_twice(path: &TreePath) -> Error {
+    Error::field("entries.path", format!("{path} is named twice in one commit"))
 }
 
 fn plain_folder(now: i64) -> StagedEntry {
@@ -251,9 +267,9 @@ pub(super) fn insert_row(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
     };
     tx.execute(
         "INSERT INTO entry (id, account, parent, name, name_key, kind, mode, modified_ns, size,
-                            digest, content, version, target, generation, placed, modseq,
+                            digest, content, version, target, made, generation, placed, modseq,
                             changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?14, ?15, ?16, ?17)",
         rusqlite::params![
             entry.id,
             entry.account,
@@ -328,6 +344,8 @@ pub(super) fn check_generation(
         Some(entry) if matches!(entry.node, Node::File { .. }) => {
             u64::try_from(entry.generation.0).unwrap_or(0)
         }
+        // Of these 0 says what was asked: something is there.
+        Some(entry) if wanted == 0 => u64::try_from(entry.generation.0).unwrap_or(1),
         Some(_) => {
             return Err(Error::new(Kind::FailedPrecondition, format!("{path} is no file")));
         }

@@ -14,6 +14,8 @@ mod journal;
 mod mail;
 mod merge;
 mod paths;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod quota;
 mod readers;
@@ -27,18 +29,27 @@ mod upkeep;
 mod walk;
 mod writer;
 
+use std::fs::OpenOptions;
+use std::path::Path;
+
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::db::{Db, Options};
 use crate::error::{Error, Kind, Result};
 use crate::faults::{Protection, is_off};
 
+#[cfg(test)]
+pub(super) use plans::complaints;
 use queue::Lane;
 use readers::Readers;
 use writer::{Tx, Writer};
 
 /// The oldest SQLite that is trusted: it has the fix of the WAL-reset bug of 3.51.2 and before.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Bytes of the index of a log of 64 MiB, sixteen times as long as it grows by itself.
+const INDEX_BYTES: u64 = 128 << 10;
 
 /// How many prepared statements a connection keeps.
 const STATEMENTS_KEPT: usize = 256;
@@ -62,10 +73,18 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut conn = Connection::open_with_flags(&options.path, flags)?;
-        conn.pragma_update(None, "journal_mode", "WAL")?;
+        let mode: String =
+            conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            let message = "this file system cannot hold the database; choose a local disk";
+            return Err(Error::new(Kind::FailedPrecondition, message));
+        }
         configure(&conn, options.cache_bytes)?;
         schema::bring_up_to_date(&mut conn)?;
         let readers = Readers::open(&options.path, options.readers, options.cache_bytes / 8)?;
+        if let Err(error) = allocate_index(&options.path) {
+            tracing::warn!(%error, "the index of the database's log has no room of its own");
+        }
         let hooks = (options.committed, options.make_room);
         let writer = Writer::start(conn, options.writer_queue_max, hooks)?;
         Ok(Self { writer, readers })
@@ -94,6 +113,15 @@ impl Sqlite {
     {
         self.writer.run(Lane::Background, op, work).await
     }
+}
+
+/// Takes the room that the index of the log will need. SQLite maps that file and touches one byte of each
+/// 4 KiB to have its room; where blocks are smaller, a full disk would end the process by a signal.
+fn allocate_index(database: &Path) -> std::io::Result<()> {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-shm");
+    let index = OpenOptions::new().write(true).open(name)?;
+    Ok(fallocate(&index, FallocateFlags::empty(), 0, INDEX_BYTES)?)
 }
 
 /// What every connection has.

@@ -1,5 +1,5 @@
-//! From a path to an entry and back. A path leads only through entries that are there: what is below a
-//! removed folder, or in a tree that is still being staged, has none.
+//! From a path to an entry and back. A path leads only through entries that are there; the way back also
+//! leads through removed folders, and says so. What is still being staged has no path at all.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::db::sqlite::rows::{ENTRY, entry, one};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, TreePath};
+use crate::model::{AccountId, Entry, EntryId, FileName, Modseq, TreePath};
 
 /// The root of an account's tree.
 pub(super) fn root(conn: &Connection, account: AccountId) -> Result<EntryId> {
@@ -70,6 +70,7 @@ pub(super) fn twin(wanted: &FileName, stands: &Entry) -> Error {
 pub(super) struct Upwards<'a> {
     conn: &'a Connection,
     root: EntryId,
+    since: Modseq,
     known: HashMap<EntryId, Option<Above>>,
 }
 
@@ -78,35 +79,79 @@ pub(super) struct Upwards<'a> {
 pub(super) struct Above {
     /// Its path, without the slash at the end; empty for the root.
     pub(super) path: String,
-    /// The highest number with which it or a folder above it came to its place.
-    pub(super) placed: i64,
+    /// The highest number of those of it and the folders above it that have come to their place since.
+    pub(super) told_at: Modseq,
+    /// Whether it or a folder above it was removed.
+    pub(super) gone: bool,
 }
+
+struct Step {
+    id: EntryId,
+    name: String,
+    placed: Modseq,
+    modseq: Modseq,
+    removed: bool,
+}
+
+/// More folders than this above each other are a damaged tree.
+const STEPS_MAX: usize = 4_096;
 
 impl<'a> Upwards<'a> {
     pub(super) fn new(conn: &'a Connection, account: AccountId) -> Result<Self> {
-        Ok(Self { conn, root: root(conn, account)?, known: HashMap::new() })
+        Self::since(conn, account, Modseq(i64::MAX))
     }
 
-    /// What is above an entry in this folder; `None` when that cannot be seen.
+    /// For somebody who knew everything up to `since`.
+    pub(super) fn since(conn: &'a Connection, account: AccountId, since: Modseq) -> Result<Self> {
+        Ok(Self { conn, root: root(conn, account)?, since, known: HashMap::new() })
+    }
+
+    /// What is above an entry in this folder; `None` in a tree that is still being staged.
     pub(super) fn folder(&mut self, id: EntryId) -> Result<Option<Above>> {
-        if id == self.root {
-            return Ok(Some(Above { path: String::new(), placed: 0 }));
-        }
-        if let Some(known) = self.known.get(&id) {
-            return Ok(known.clone());
-        }
-        let sql = "SELECT parent, name, placed FROM entry WHERE id = ?1 AND removed = 0";
-        let row = one(self.conn, sql, [id], |row| {
-            Ok((row.get::<_, Option<EntryId>>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
-        })?;
-        let above = match row {
-            Some((Some(parent), name, placed)) => self.folder(parent)?.map(|above| Above {
-                path: format!("{}/{name}", above.path),
-                placed: above.placed.max(placed),
-            }),
-            _ => None,
+        let mut steps = Vec::new();
+        let mut next = id;
+        let mut above = loop {
+            if next == self.root {
+                break Some(Above { path: String::new(), told_at: Modseq(0), gone: false });
+            }
+            if let Some(known) = self.known.get(&next) {
+                break known.clone();
+            }
+            match self.step(next)? {
+                Some((step, parent)) if steps.len() < STEPS_MAX => {
+                    steps.push(step);
+                    next = parent;
+                }
+                _ => break None,
+            }
         };
-        self.known.insert(id, above.clone());
+        for step in steps.into_iter().rev() {
+            above = above.map(|above| Above {
+                path: format!("{}/{}", above.path, step.name),
+                told_at: match step.placed > self.since {
+                    true => above.told_at.max(step.modseq),
+                    false => above.told_at,
+                },
+                gone: above.gone || step.removed,
+            });
+            self.known.insert(step.id, above.clone());
+        }
         Ok(above)
+    }
+
+    /// An entry and the folder it is in.
+    fn step(&self, id: EntryId) -> Result<Option<(Step, EntryId)>> {
+        let sql = "SELECT parent, name, placed, modseq, removed <> 0 FROM entry WHERE id = ?1";
+        let found = one(self.conn, sql, [id], |row| {
+            let step = Step {
+                id,
+                name: row.get(1)?,
+                placed: row.get(2)?,
+                modseq: row.get(3)?,
+                removed: row.get(4)?,
+            };
+            Ok((step, row.get::<_, Option<EntryId>>(0)?))
+        })?;
+        Ok(found.and_then(|(step, parent)| Some((step, parent?))))
     }
 }

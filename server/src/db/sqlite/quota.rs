@@ -23,7 +23,8 @@ pub(super) struct Balance {
 
 impl Balance {
     fn excess(&self, more: i64) -> i64 {
-        self.quota.map_or(0, |quota| self.used + self.staged + more - quota)
+        let held = self.used.saturating_add(self.staged).saturating_add(more);
+        self.quota.map_or(0, |quota| held.saturating_sub(quota))
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn make_room(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64
         if balance.excess(more) <= 0 {
             return Ok(());
         }
-        let evicted = drop_idle_lease(tx, account, now - LEASE_IDLE_MS)?
+        let evicted = drop_idle_lease(tx, account, now.saturating_sub(LEASE_IDLE_MS))?
             || purge_oldest_removed(tx, account)?
             || drop_oldest_version(tx, account)?;
         if !evicted {
@@ -65,6 +66,26 @@ pub(super) fn charge(tx: &mut Tx<'_>, account: AccountId, bytes: u64, now: i64) 
     }
     make_room(tx, account, bytes, now)?;
     add(tx, account, signed(bytes)?)
+}
+
+/// Adds to what an account holds, if that fits, without the account having asked for it: when it does
+/// not, nothing was evicted in vain. Whether it fits.
+pub(super) fn offer(tx: &mut Tx<'_>, account: AccountId, bytes: u64, now: i64) -> Result<bool> {
+    if bytes == 0 || fits(tx.conn(), account, bytes)? {
+        add(tx, account, signed(bytes)?)?;
+        return Ok(true);
+    }
+    tx.execute("SAVEPOINT offer", [])?;
+    let fits = match charge(tx, account, bytes, now) {
+        Ok(()) => true,
+        Err(error) if error.kind() == Kind::QuotaExceeded => {
+            tx.execute("ROLLBACK TO offer", [])?;
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    tx.execute("RELEASE offer", [])?;
+    Ok(fits)
 }
 
 /// Takes from what an account holds.

@@ -49,17 +49,36 @@ impl Readers {
             let Some(conn) = conn else {
                 return Err(Error::internal(op, "more permits than connections"));
             };
-            let result = in_transaction(&conn, read);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
-            result
+            in_transaction(&Lent { conn: Some(conn), idle }, read)
         });
         task.await.map_err(|error| Error::internal(op, error))?.map_err(|error| error.op(op))
     }
 }
 
-fn in_transaction<T>(conn: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+/// A connection that goes back to the idle ones, even from a reading that panics.
+struct Lent {
+    conn: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else {
+            return;
+        };
+        if !conn.is_autocommit()
+            && let Err(error) = conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]))
+        {
+            tracing::error!(%error, "a reading could not be ended");
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+    }
+}
+
+fn in_transaction<T>(lent: &Lent, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let Some(conn) = &lent.conn else {
+        return Err(Error::internal("readers", "no connection"));
+    };
     conn.prepare_cached("BEGIN")?.execute([])?;
-    let result = read(conn);
-    conn.prepare_cached("COMMIT")?.execute([])?;
-    result
+    read(conn)
 }

@@ -1,7 +1,7 @@
 //! Rows as values: how ids and contents are stored, and the one mapping of an entry's columns.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use crate::error::Result;
 use crate::model::{
@@ -73,6 +73,13 @@ impl FromSql for Mode {
     }
 }
 
+/// A statement that is kept prepared.
+pub(super) fn prepared<'a>(conn: &'a Connection, sql: &str) -> Result<CachedStatement<'a>> {
+    #[cfg(test)]
+    super::plans::explain(conn, sql);
+    Ok(conn.prepare_cached(sql)?)
+}
+
 /// At most one row, mapped.
 pub(super) fn one<T>(
     conn: &Connection,
@@ -80,7 +87,19 @@ pub(super) fn one<T>(
     params: impl Params,
     map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>> {
-    Ok(conn.prepare_cached(sql)?.query_row(params, map).optional()?)
+    Ok(prepared(conn, sql)?.query_row(params, map).optional()?)
+}
+
+/// All rows of a statement that looks at everything, for upkeep: neither kept prepared nor judged.
+pub(super) fn all_once<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map(params, map)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// All rows, mapped.
@@ -90,7 +109,7 @@ pub(super) fn all<T>(
     params: impl Params,
     map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>> {
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = prepared(conn, sql)?;
     let rows = statement.query_map(params, map)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -101,15 +120,6 @@ pub(super) const FILE: i64 = 1;
 pub(super) const FOLDER: i64 = 2;
 /// A symlink.
 pub(super) const SYMLINK: i64 = 3;
-
-/// The kind of a node as it is stored.
-pub(super) fn kind(node: &Node) -> i64 {
-    match node {
-        Node::File { .. } => FILE,
-        Node::Folder => FOLDER,
-        Node::Symlink { .. } => SYMLINK,
-    }
-}
 
 /// The content in columns `size`, `digest`, `content`.
 pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<Content> {
@@ -126,7 +136,9 @@ pub(super) const ENTRY: &str = "id, account, parent, name, kind, mode, modified_
 
 /// The one mapping of an entry's row.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let name: String = row.get("name")?;
+    // Names were checked on their way in; one that fails now was damaged at rest and is shown by
+    // `verify`, while its siblings stay readable.
+    let name = row.get_ref("name")?.as_bytes().ok().and_then(|name| str::from_utf8(name).ok());
     let node = match row.get("kind")? {
         FILE => Node::File { content: content(row)?, version: row.get("version")? },
         SYMLINK => Node::Symlink { target: row.get("target")? },
@@ -136,9 +148,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         id: row.get("id")?,
         account: row.get("account")?,
         parent: row.get("parent")?,
-        // Names were checked on their way in; one that fails now was damaged at rest and is shown by
-        // `verify`, while its siblings stay readable.
-        name: FileName::parse(&name).ok(),
+        name: name.and_then(|name| FileName::parse(name).ok()),
         node,
         mode: row.get("mode")?,
         modified_ns: row.get("modified_ns")?,

@@ -73,12 +73,7 @@ pub(super) fn refresh(
     let Some(session) = one(tx.conn(), &sql, (refresh, now), session)? else {
         return Ok(Refreshed::Unknown);
     };
-    let spent: Option<i64> =
-        one(tx.conn(), "SELECT spent_at FROM refresh WHERE hash = ?1", [refresh], |row| {
-            row.get(0)
-        })?
-        .flatten();
-    if spent.is_some() && (session.confirmed || !spent_last(tx, session.id, refresh)?) {
+    if is_spent(tx, refresh)? && (session.confirmed || !is_spent_last(tx, session.id, refresh)?) {
         tx.execute("DELETE FROM session WHERE id = ?1", [session.id])?;
         return Ok(Refreshed::Reused);
     }
@@ -89,18 +84,22 @@ pub(super) fn refresh(
     add_refresh(tx, session.id, new.refresh)?;
     tx.execute(
         "UPDATE session SET token = ?2, token_expires_at = ?3, expires_at = ?4, confirmed = 0,
-                            used_at = ?5
+                            spent_last = ?5, used_at = ?6
          WHERE id = ?1",
-        (session.id, new.token, new.token_expires_at, new.refresh_expires_at, now),
+        (session.id, new.token, new.token_expires_at, new.refresh_expires_at, refresh, now),
     )?;
     Ok(Refreshed::Renewed(session))
 }
 
-fn spent_last(tx: &Tx<'_>, session: SessionId, refresh: [u8; 32]) -> Result<bool> {
-    let sql = "SELECT hash FROM refresh WHERE session = ?1 AND spent_at IS NOT NULL
-               ORDER BY spent_at DESC LIMIT 1";
-    let last: Option<[u8; 32]> = one(tx.conn(), sql, [session], |row| row.get(0))?;
-    Ok(last == Some(refresh))
+fn is_spent(tx: &Tx<'_>, refresh: [u8; 32]) -> Result<bool> {
+    let sql = "SELECT spent_at IS NOT NULL FROM refresh WHERE hash = ?1";
+    Ok(one(tx.conn(), sql, [refresh], |row| row.get(0))?.unwrap_or(false))
+}
+
+/// Remembered rather than found by its time: the clock may be put back.
+fn is_spent_last(tx: &Tx<'_>, session: SessionId, refresh: [u8; 32]) -> Result<bool> {
+    let sql = "SELECT 1 FROM session WHERE id = ?1 AND spent_last = ?2";
+    Ok(one(tx.conn(), sql, (session, refresh), |_| Ok(()))?.is_some())
 }
 
 fn add_refresh(tx: &Tx<'_>, session: SessionId, refresh: [u8; 32]) -> Result<()> {

@@ -1,12 +1,14 @@
 //! What is removed for good: trashed entries and past versions, oldest first, and the tombstones that
 //! tell clients who were away.
 
-use crate::db::sqlite::paths::{Upwards, by_id};
+use rusqlite::Row;
+
+use crate::db::sqlite::paths::Upwards;
 use crate::db::sqlite::quota;
-use crate::db::sqlite::rows::{all, kind, one};
+use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::writer::Tx;
 use crate::error::Result;
-use crate::model::{AccountId, EntryId, VersionId};
+use crate::model::{AccountId, EntryId, Modseq, VersionId};
 
 /// Purges an account's longest removed entry with all below it; whether there was one.
 pub(super) fn purge_oldest_removed(tx: &mut Tx<'_>, account: AccountId) -> Result<bool> {
@@ -15,7 +17,7 @@ pub(super) fn purge_oldest_removed(tx: &mut Tx<'_>, account: AccountId) -> Resul
     let Some(id) = one(tx.conn(), sql, [account], |row| row.get(0))? else {
         return Ok(false);
     };
-    purge(tx, account, id)?;
+    purge(tx, account, id, usize::MAX)?;
     Ok(true)
 }
 
@@ -32,63 +34,90 @@ pub(super) fn drop_oldest_version(tx: &mut Tx<'_>, account: AccountId) -> Result
     Ok(true)
 }
 
-/// Purges a removed entry and all below it.
-pub(super) fn purge(tx: &mut Tx<'_>, account: AccountId, top: EntryId) -> Result<()> {
-    leave_tombstone(tx, account, top)?;
-    let freed = purge_below(tx, top)?;
-    quota::release(tx, account, freed)
-}
-
-/// Deletes rows from the leaves up; bytes that this sets free.
-pub(super) fn purge_below(tx: &Tx<'_>, top: EntryId) -> Result<u64> {
+/// Purges up to `rows` rows of a removed entry and all below it; whether that was all.
+pub(super) fn purge(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    top: EntryId,
+    rows: usize,
+) -> Result<bool> {
+    let mut upwards = Upwards::new(tx.conn(), account)?;
     let mut freed = 0;
-    let mut order = vec![top];
-    let mut next = 0;
-    while let Some(&folder) = order.get(next) {
-        let sql = "SELECT id FROM entry WHERE parent = ?1";
-        order.extend(all(tx.conn(), sql, [folder], |row| row.get::<_, EntryId>(0))?);
-        next += 1;
-    }
-    for id in order.into_iter().rev() {
-        freed += purge_row(tx, id)?;
-    }
-    Ok(freed)
+    let whole = drop_leaves(tx, top, rows, |tx, id| {
+        leave_tombstone(tx, &mut upwards, id)?;
+        freed += drop_row(tx, id)?;
+        Ok(())
+    })?;
+    quota::release(tx, account, freed)?;
+    Ok(whole)
 }
 
-/// Deletes one entry that has no children, with its versions.
-pub(super) fn purge_row(tx: &Tx<'_>, id: EntryId) -> Result<u64> {
-    let sql = "SELECT coalesce(sum(size), 0) AS size FROM (
-                 SELECT size FROM version WHERE entry = ?1
-                 UNION ALL SELECT size FROM entry WHERE id = ?1)";
-    let freed = one(tx.conn(), sql, [id], |row| row.get("size"))?.unwrap_or(0);
-    tx.execute("DELETE FROM version WHERE entry = ?1", [id])?;
-    tx.execute("DELETE FROM entry WHERE id = ?1", [id])?;
-    Ok(freed)
+/// Takes up to `rows` rows from the leaves of a tree up; whether the top is gone.
+pub(super) fn drop_leaves(
+    tx: &Tx<'_>,
+    top: EntryId,
+    rows: usize,
+    mut drop_leaf: impl FnMut(&Tx<'_>, EntryId) -> Result<()>,
+) -> Result<bool> {
+    let mut path = vec![top];
+    for _ in 0..rows {
+        while let Some(folder) = path.last() {
+            let sql = "SELECT id FROM entry WHERE parent = ?1 LIMIT 1";
+            match one(tx.conn(), sql, [folder], |row| row.get(0))? {
+                Some(below) => path.push(below),
+                None => break,
+            }
+        }
+        let Some(leaf) = path.pop() else {
+            return Ok(true);
+        };
+        drop_leaf(tx, leaf)?;
+    }
+    Ok(path.is_empty())
 }
 
-fn leave_tombstone(tx: &Tx<'_>, account: AccountId, id: EntryId) -> Result<()> {
-    let Some(entry) = by_id(tx.conn(), id)? else {
+/// Deletes one entry that has no children, with its versions; bytes that this sets free.
+pub(super) fn drop_row(tx: &Tx<'_>, id: EntryId) -> Result<u64> {
+    let size = |row: &Row<'_>| row.get::<_, Option<u64>>(0);
+    let mut sizes =
+        all(tx.conn(), "DELETE FROM version WHERE entry = ?1 RETURNING size", [id], size)?;
+    sizes.extend(all(tx.conn(), "DELETE FROM entry WHERE id = ?1 RETURNING size", [id], size)?);
+    Ok(sizes.into_iter().flatten().sum())
+}
+
+struct Grave {
+    parent: Option<EntryId>,
+    name: String,
+    kind: i64,
+    modseq: Modseq,
+    at: i64,
+}
+
+/// For what was removed itself, and for what had been elsewhere before it came below that: of the rest
+/// whoever follows hears by the folder that is gone.
+fn leave_tombstone(tx: &Tx<'_>, upwards: &mut Upwards<'_>, id: EntryId) -> Result<()> {
+    let sql = "SELECT parent, name, kind, modseq, changed_at FROM entry
+               WHERE id = ?1 AND (removed <> 0 OR placed > made)";
+    let found = one(tx.conn(), sql, [id], |row| {
+        Ok(Grave {
+            parent: row.get(0)?,
+            name: row.get(1)?,
+            kind: row.get(2)?,
+            modseq: row.get(3)?,
+            at: row.get(4)?,
+        })
+    })?;
+    let Some(Grave { parent: Some(parent), name, kind, modseq, at }) = found else {
         return Ok(());
     };
-    let above = match entry.parent {
-        Some(parent) => Upwards::new(tx.conn(), account)?.folder(parent)?,
-        None => None,
-    };
-    // Below a folder that is gone itself: whoever follows hears of that one.
-    let (Some(above), Some(name)) = (above, &entry.name) else {
+    let Some(above) = upwards.folder(parent)? else {
         return Ok(());
     };
+    let path = format!("{}/{name}", above.path);
     tx.execute(
         "INSERT OR REPLACE INTO tombstone (account, modseq, id, kind, path, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (
-            account,
-            entry.modseq,
-            id,
-            kind(&entry.node),
-            format!("{}/{name}", above.path),
-            entry.changed_at,
-        ),
+         SELECT account, ?2, id, ?3, ?4, ?5 FROM entry WHERE id = ?1",
+        (id, modseq, kind, path, at),
     )
     .map(drop)
 }

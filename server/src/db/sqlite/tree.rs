@@ -5,14 +5,17 @@ use rusqlite::Connection;
 
 use crate::db::sqlite::contents::end_upload;
 use crate::db::sqlite::merge::{Merge, check_generation, remove_row};
-use crate::db::sqlite::paths::{Upwards, required, root, sibling, twin};
+use crate::db::sqlite::paths::{Upwards, find, required, root, sibling, twin};
 use crate::db::sqlite::requests::once;
-use crate::db::sqlite::rows::{content, one};
+use crate::db::sqlite::rows::{FOLDER, all, content, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, walk};
 use crate::db::{FileWrite, Listing, NewNode, Position, Relocation, Removal, StagedEntry, Tree};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, Content, Entry, EntryId, Mode, Node, TreePath, VersionId};
+use crate::model::{
+    AccountId, Content, Entry, EntryId, Mode, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath,
+    VersionId,
+};
 
 #[async_trait]
 impl Tree for Sqlite {
@@ -76,9 +79,12 @@ impl Tree for Sqlite {
     }
 
     async fn move_entry(&self, relocation: Relocation) -> Result<Entry> {
+        let to = relocation.clone();
+        // A look at all that is below; the writer must not stand still for so long.
+        let fits = self.read("tree.move_fits", move |conn| fits(conn, &to)).await?;
         self.write("tree.move", move |tx| {
             let to = &relocation;
-            once(tx, to.account, to.request.as_ref(), to.now, |tx| move_entry(tx, to))
+            once(tx, to.account, to.request.as_ref(), to.now, |tx| move_entry(tx, to, fits))
         })
         .await
     }
@@ -118,8 +124,8 @@ fn version_content(
             Ok((row.get::<_, AccountId>(0)?, parent, content(row)?))
         })?;
         if let Some((owner, Some(parent), content)) = found {
-            let seen = owner == account && upwards.folder(parent)?.is_some();
-            return Ok(seen.then_some(content));
+            let above = upwards.folder(parent)?.filter(|above| !above.gone);
+            return Ok((owner == account && above.is_some()).then_some(content));
         }
     }
     Ok(None)
@@ -127,7 +133,7 @@ fn version_content(
 
 fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
     let top = root(tx.conn(), write.account)?;
-    let stands = crate::db::sqlite::paths::find(tx.conn(), write.account, &write.path)?;
+    let stands = find(tx.conn(), write.account, &write.path)?;
     let mode = write.mode.or(stands.map(|entry| entry.mode)).unwrap_or(Mode::FILE);
     let new = StagedEntry {
         path: TreePath::default(),
@@ -178,7 +184,44 @@ fn make_folder(
     Ok(merge.put(tx, path, &new)?.entry)
 }
 
-fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
+/// Whether all that comes along will have paths within their limits.
+fn fits(conn: &Connection, relocation: &Relocation) -> Result<bool> {
+    let Relocation { account, source, target, .. } = relocation;
+    let (depth, bytes) = size_of(target);
+    let (depth_now, bytes_now) = size_of(source);
+    if depth <= depth_now && bytes <= bytes_now {
+        return Ok(true);
+    }
+    let Some(top) = find(conn, *account, source)? else {
+        return Ok(true);
+    };
+    let mut folders = vec![(top.id, depth, bytes)];
+    while let Some((folder, depth, bytes)) = folders.pop() {
+        let sql = "SELECT id, length(CAST(name AS BLOB)), kind FROM entry
+                   WHERE parent = ?1 AND removed = 0";
+        let below = all(conn, sql, [folder], |row| {
+            Ok((row.get::<_, EntryId>(0)?, row.get::<_, usize>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        for (id, length, kind) in below {
+            let (depth, bytes) = (depth + 1, bytes + 1 + length);
+            if depth > PATH_DEPTH_MAX || bytes > PATH_BYTES_MAX {
+                return Ok(false);
+            }
+            if kind == FOLDER {
+                folders.push((id, depth, bytes));
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// A path's names, and its bytes with a slash before each.
+fn size_of(path: &TreePath) -> (usize, usize) {
+    let names = path.names();
+    (names.len(), names.iter().map(|name| name.as_str().len() + 1).sum())
+}
+
+fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<Entry> {
     let Relocation { account, source, target, now, .. } = relocation;
     let mut entry = required(tx.conn(), *account, source)?;
     let (Some(_), Some((name, above))) = (source.split_last(), target.split_last()) else {
@@ -189,6 +232,11 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
     }
     if source.contains(target) {
         return Err(Error::field("target", format!("{target} is inside {source} itself")));
+    }
+    if !fits {
+        let problem =
+            format!("what is in {source} would be too deep there, or have too long paths");
+        return Err(Error::field("target", problem));
     }
     let mut merge = Merge::below(root(tx.conn(), *account)?, *account, *now, false);
     let parent = merge.folder(tx, above)?;

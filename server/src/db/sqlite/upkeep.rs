@@ -5,13 +5,18 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 
-use crate::db::sqlite::contents::insert_chunk;
-use crate::db::sqlite::rows::{all, one};
+use crate::db::sqlite::contents::{insert_chunk, pack_key};
+use crate::db::sqlite::rows::{all, all_once, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, checks, trash};
 use crate::db::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
+
+/// Entries purged by one job.
+const PURGED_ROWS: usize = 500;
+/// Contents looked at in one reading.
+const LOOKED_AT: usize = 5_000;
 
 #[async_trait]
 impl Upkeep for Sqlite {
@@ -54,7 +59,14 @@ impl Upkeep for Sqlite {
     }
 
     async fn purge_trash(&self, before: i64) -> Result<bool> {
-        self.write_behind("upkeep.purge_trash", move |tx| purge_trash(tx, before)).await
+        loop {
+            let purge = move |tx: &mut Tx<'_>| purge_some(tx, before);
+            match self.write_behind("upkeep.purge_trash", purge).await? {
+                None => return Ok(false),
+                Some(true) => return Ok(true),
+                Some(false) => {}
+            }
+        }
     }
 
     async fn references(&self, visit: Visit) -> Result<()> {
@@ -100,16 +112,32 @@ impl Upkeep for Sqlite {
         .await
     }
 
-    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<usize> {
-        self.write_behind("upkeep.collect", move |tx| {
-            chunks.iter().map(|hash| collect(tx, *hash, before)).sum()
-        })
-        .await
+    async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<(usize, u64)> {
+        self.write_behind("upkeep.collect", move |tx| collect(tx, &chunks, before)).await
     }
 
-    async fn sweep_contents(&self, before: i64, now: i64, limit: usize) -> Result<usize> {
-        self.write_behind("upkeep.sweep_contents", move |tx| sweep_contents(tx, before, now, limit))
-            .await
+    async fn sweep_contents(&self, before: i64, now: i64, rows: usize) -> Result<usize> {
+        let mut deleted = 0;
+        loop {
+            let delete = move |tx: &mut Tx<'_>| delete_contents(tx, before, rows);
+            let some = self.write_behind("upkeep.delete_contents", delete).await?;
+            deleted += some;
+            if some < rows {
+                break;
+            }
+        }
+        let mut after = Some(ManifestKey(0));
+        while let Some(from) = after {
+            let look = move |conn: &Connection| unreferred(conn, from);
+            let (keys, reached) = self.read("upkeep.unreferred", look).await?;
+            for keys in keys.chunks(rows.max(1)) {
+                let keys = keys.to_vec();
+                let mark = move |tx: &mut Tx<'_>| mark_contents(tx, &keys, now);
+                self.write_behind("upkeep.mark_contents", mark).await?;
+            }
+            after = reached;
+        }
+        Ok(deleted)
     }
 
     async fn pack_uses(&self) -> Result<Vec<PackUse>> {
@@ -117,7 +145,7 @@ impl Upkeep for Sqlite {
             let sql = "SELECT p.id AS id, count(c.hash) AS chunks,
                               coalesce(sum(c.length), 0) AS bytes
                        FROM pack AS p LEFT JOIN chunk AS c ON c.pack = p.key GROUP BY p.key";
-            all(conn, sql, [], |row| {
+            all_once(conn, sql, [], |row| {
                 Ok(PackUse {
                     pack: row.get("id")?,
                     chunks: row.get("chunks")?,
@@ -148,7 +176,9 @@ impl Upkeep for Sqlite {
 
     async fn note_empty(&self, pack: PackId, now: i64) -> Result<()> {
         self.write_behind("upkeep.note_empty", move |tx| {
-            let sql = "UPDATE pack SET emptied_at = ?2 WHERE id = ?1 AND emptied_at IS NULL
+            // One whose chunks were never registered has no row yet.
+            let sql = "INSERT INTO pack (id, emptied_at) VALUES (?1, ?2)
+                       ON CONFLICT (id) DO UPDATE SET emptied_at = ?2 WHERE emptied_at IS NULL
                        AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.pack = pack.key)";
             tx.execute(sql, (pack, now)).map(drop)
         })
@@ -159,7 +189,7 @@ impl Upkeep for Sqlite {
         self.read("upkeep.empty_packs", move |conn| {
             let sql = "SELECT id FROM pack WHERE emptied_at <= ?1
                        AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.pack = pack.key)";
-            all(conn, sql, [before], |row| row.get(0))
+            all_once(conn, sql, [before], |row| row.get(0))
         })
         .await
     }
@@ -197,7 +227,7 @@ fn chunk(row: &Row<'_>) -> rusqlite::Result<ChunkRow> {
 }
 
 fn last_places(conn: &Connection) -> Result<HashMap<PackId, ChunkPlace>> {
-    let packs: Vec<PackId> = all(conn, "SELECT id FROM pack", [], |row| row.get(0))?;
+    let packs: Vec<PackId> = all_once(conn, "SELECT id FROM pack", [], |row| row.get(0))?;
     let mut places = HashMap::new();
     for pack in packs {
         let sql = format!(
@@ -211,15 +241,14 @@ fn last_places(conn: &Connection) -> Result<HashMap<PackId, ChunkPlace>> {
     Ok(places)
 }
 
-fn purge_trash(tx: &mut Tx<'_>, before: i64) -> Result<bool> {
-    let sql = "SELECT account, id FROM entry WHERE removed_at < ?1 LIMIT 1";
+/// Purges some rows of the entry that was removed longest ago: `None` when there is none, otherwise
+/// whether that was all of it.
+fn purge_some(tx: &mut Tx<'_>, before: i64) -> Result<Option<bool>> {
+    let sql = "SELECT account, id FROM entry WHERE removed_at < ?1 ORDER BY removed_at, id LIMIT 1";
     let found = one(tx.conn(), sql, [before], |row| {
         Ok((row.get::<_, AccountId>(0)?, row.get::<_, EntryId>(1)?))
     })?;
-    if let Some((account, id)) = found {
-        trash::purge(tx, account, id)?;
-    }
-    Ok(found.is_some())
+    found.map(|(account, id)| trash::purge(tx, account, id, PURGED_ROWS)).transpose()
 }
 
 /// One-chunk contents are named by their digest; the others' chunks are in segments. Segments of
@@ -253,52 +282,69 @@ fn references(conn: &Connection, visit: &mut Visit) -> Result<()> {
     Ok(())
 }
 
-fn collect(tx: &Tx<'_>, hash: ChunkHash, before: i64) -> Result<usize> {
-    // An upload that was open when the chunk was condemned may have been told that it is there.
-    let sql = "DELETE FROM chunk WHERE hash = ?1 AND condemned_at <= ?2 AND NOT EXISTS (
-                 SELECT 1 FROM lease WHERE lease.opened_at <= chunk.condemned_at)";
-    let gone = tx.execute(sql, (hash, before))?;
-    if gone > 0 {
-        // Whoever sends it again possesses it again.
-        tx.execute("DELETE FROM account_chunk WHERE hash = ?1", [hash])?;
+fn collect(tx: &Tx<'_>, chunks: &[ChunkHash], before: i64) -> Result<(usize, u64)> {
+    // An upload that was open when a chunk was condemned may have been told that it is there.
+    let oldest: Option<i64> =
+        one(tx.conn(), "SELECT min(opened_at) FROM lease", [], |row| row.get(0))?.flatten();
+    let before = oldest.map_or(before, |opened_at| before.min(opened_at.saturating_sub(1)));
+    let (mut gone, mut bytes) = (0, 0);
+    for hash in chunks {
+        let sql = "DELETE FROM chunk WHERE hash = ?1 AND condemned_at <= ?2 RETURNING length";
+        let length: Option<u64> = one(tx.conn(), sql, (hash, before), |row| row.get(0))?;
+        if let Some(length) = length {
+            // Whoever sends it again possesses it again.
+            tx.execute("DELETE FROM account_chunk WHERE hash = ?1", [hash])?;
+            gone += 1;
+            bytes += length;
+        }
     }
-    Ok(gone)
+    Ok((gone, bytes))
 }
 
-const REFERRED: &str = "EXISTS (SELECT 1 FROM entry WHERE entry.content = content.key)
+const REFERRED: &str = "(EXISTS (SELECT 1 FROM entry WHERE entry.content = content.key)
      OR EXISTS (SELECT 1 FROM version WHERE version.content = content.key)
      OR EXISTS (SELECT 1 FROM attachment WHERE attachment.content = content.key)
      OR EXISTS (SELECT 1 FROM staged_entry WHERE staged_entry.content = content.key)
-     OR EXISTS (SELECT 1 FROM message WHERE message.body_content = content.key)";
+     OR EXISTS (SELECT 1 FROM message WHERE message.body_content = content.key))";
 
-fn sweep_contents(tx: &mut Tx<'_>, before: i64, now: i64, limit: usize) -> Result<usize> {
-    let sql = format!(
-        "UPDATE content SET unreferenced_at = NULL
-         WHERE unreferenced_at IS NOT NULL AND ({REFERRED})"
-    );
-    tx.execute(&sql, [])?;
+fn delete_contents(tx: &Tx<'_>, before: i64, rows: usize) -> Result<usize> {
     let sql = format!(
         "DELETE FROM content WHERE key IN (
-           SELECT key FROM content WHERE unreferenced_at <= ?1 AND NOT ({REFERRED}) LIMIT ?2)"
+           SELECT key FROM content WHERE unreferenced_at <= ?1 AND NOT {REFERRED} LIMIT ?2)"
     );
-    let deleted = tx.execute(&sql, (before, limit))?;
+    tx.execute(&sql, (before, rows))
+}
+
+/// Contents that nothing refers to and that are not marked yet, among some after `after`; where to go on.
+fn unreferred(
+    conn: &Connection,
+    after: ManifestKey,
+) -> Result<(Vec<ManifestKey>, Option<ManifestKey>)> {
     let sql = format!(
-        "UPDATE content SET unreferenced_at = ?1 WHERE key IN (
-           SELECT key FROM content
-           WHERE unreferenced_at IS NULL AND NOT ({REFERRED}) LIMIT ?2)"
+        "SELECT key, unreferenced_at IS NULL AND NOT {REFERRED} FROM content
+         WHERE key > ?1 ORDER BY key LIMIT ?2"
     );
-    tx.execute(&sql, (now, limit))?;
-    Ok(deleted)
+    let rows = all(conn, &sql, (after, LOOKED_AT), |row| {
+        Ok((row.get::<_, ManifestKey>(0)?, row.get::<_, bool>(1)?))
+    })?;
+    let reached = rows.last().map(|(key, _)| *key);
+    Ok((rows.into_iter().filter(|(_, dead)| *dead).map(|(key, _)| key).collect(), reached))
+}
+
+fn mark_contents(tx: &Tx<'_>, keys: &[ManifestKey], now: i64) -> Result<()> {
+    let sql = format!(
+        "UPDATE content SET unreferenced_at = ?2
+         WHERE key = ?1 AND unreferenced_at IS NULL AND NOT {REFERRED}"
+    );
+    keys.iter().try_for_each(|key| tx.execute(&sql, (key, now)).map(drop))
 }
 
 fn relocate(tx: &Tx<'_>, hash: ChunkHash, (from, to): (ChunkPlace, ChunkPlace)) -> Result<()> {
-    let key = "SELECT key FROM pack WHERE id = ?1";
-    let old: Option<i64> = one(tx.conn(), key, [from.pack], |row| row.get(0))?;
-    tx.execute("INSERT OR IGNORE INTO pack (id) VALUES (?1)", [to.pack])?;
-    let new: Option<i64> = one(tx.conn(), key, [to.pack], |row| row.get(0))?;
+    let pack = pack_key(tx, to.pack)?;
     tx.execute(
-        "UPDATE chunk SET pack = ?4, offset = ?5 WHERE hash = ?1 AND pack = ?2 AND offset = ?3",
-        (hash, old, from.offset, new, to.offset),
+        "UPDATE chunk SET pack = ?4, offset = ?5
+         WHERE hash = ?1 AND pack = (SELECT key FROM pack WHERE id = ?2) AND offset = ?3",
+        (hash, from.pack, from.offset, pack, to.offset),
     )
     .map(drop)
 }

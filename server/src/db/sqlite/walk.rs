@@ -4,13 +4,13 @@
 use rusqlite::Connection;
 
 use crate::db::sqlite::journal;
-use crate::db::sqlite::paths::{child, required};
+use crate::db::sqlite::paths::{required, sibling};
 use crate::db::sqlite::rows::{ENTRY, all, entry};
 use crate::db::{Listed, Listing, Position};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{AccountId, Entry, EntryId, FileName, TreePath};
 
-/// Rows fetched at once from one folder.
+/// The most rows fetched at once from one folder.
 const FETCHED: usize = 512;
 
 /// A page of a listing.
@@ -21,6 +21,11 @@ pub(super) fn list(
     from: &Position,
     limit: usize,
 ) -> Result<Listing> {
+    if let Position::After(last) = from
+        && !path.contains(last)
+    {
+        return Err(Error::field("page_token", "not a token of this list; begin without one"));
+    }
     let top = required(conn, account, path)?;
     let modseq = journal::current(conn, account)?;
     let at_start = *from == Position::Start;
@@ -33,7 +38,7 @@ pub(super) fn list(
     walk.begin(&top, path, from)?;
     let mut entries = Vec::new();
     while entries.len() < limit {
-        match walk.next()? {
+        match walk.next(limit - entries.len())? {
             Some(listed) => entries.push(listed),
             None => {
                 return Ok(Listing { entries, more: false, modseq });
@@ -75,29 +80,29 @@ impl Walk<'_> {
             return Ok(());
         };
         let below = last.names().get(path.names().len()..).unwrap_or_default();
-        for (depth, name) in below.iter().enumerate() {
+        for name in below {
             let Some(folder) = self.open.last_mut() else {
                 return Ok(());
             };
             folder.after = name.key();
-            let deeper = self.recursive || depth + 1 < below.len();
-            let Some(entry) = child(self.conn, folder.id, name)?.filter(|_| deeper) else {
+            // By the folded name: its place is the same when its case was changed meanwhile.
+            let stands = sibling(self.conn, folder.id, name)?;
+            let deeper = stands.filter(|entry| self.recursive && entry.node.is_folder());
+            let Some((id, name)) = deeper.and_then(|entry| Some((entry.id, entry.name?))) else {
                 return Ok(());
             };
-            if !entry.node.is_folder() {
-                return Ok(());
-            }
             let mut names = folder.path.clone();
-            names.push(name.clone());
-            self.open.push(Folder::new(entry.id, names, String::new()));
+            names.push(name);
+            self.open.push(Folder::new(id, names, String::new()));
         }
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<Listed>> {
+    /// The next entry; at most about `wanted` will be asked for.
+    fn next(&mut self, wanted: usize) -> Result<Option<Listed>> {
         while let Some(folder) = self.open.last_mut() {
             if folder.fetched.is_empty() && !folder.exhausted {
-                fetch(self.conn, folder)?;
+                fetch(self.conn, folder, wanted.min(FETCHED))?;
             }
             let Some(entry) = folder.fetched.pop() else {
                 self.open.pop();
@@ -117,17 +122,19 @@ impl Walk<'_> {
     }
 }
 
-fn fetch(conn: &Connection, folder: &mut Folder) -> Result<()> {
+fn fetch(conn: &Connection, folder: &mut Folder, limit: usize) -> Result<()> {
     let sql = format!(
-        "SELECT {ENTRY} FROM entry WHERE parent = ?1 AND name_key > ?2 AND removed = 0
+        "SELECT {ENTRY}, name_key FROM entry WHERE parent = ?1 AND name_key > ?2 AND removed = 0
          ORDER BY name_key LIMIT ?3"
     );
-    let mut rows = all(conn, &sql, (folder.id, &folder.after, FETCHED), entry)?;
-    folder.exhausted = rows.len() < FETCHED;
-    if let Some(name) = rows.last().and_then(|entry| entry.name.as_ref()) {
-        folder.after = name.key();
+    let mut rows = all(conn, &sql, (folder.id, &folder.after, limit), |row| {
+        Ok((entry(row)?, row.get::<_, String>("name_key")?))
+    })?;
+    folder.exhausted = rows.len() < limit;
+    if let Some((_, key)) = rows.last() {
+        folder.after.clone_from(key);
     }
     rows.reverse();
-    folder.fetched = rows;
+    folder.fetched = rows.into_iter().map(|(entry, _)| entry).collect();
     Ok(())
 }

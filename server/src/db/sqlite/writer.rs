@@ -5,6 +5,7 @@
 //! one that fails takes nothing with it; it is run again when the disk was full and the reserve made
 //! room, so it must not consume what it was made of. Answers go out after the commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::db::sqlite::error::{failed, is_failed_write};
 use crate::db::sqlite::queue::{Lane, Queue};
+use crate::db::sqlite::rows::prepared;
 use crate::db::{Committed, MakeRoom};
 use crate::error::{Error, Kind, Result};
 use crate::model::AccountId;
@@ -30,6 +32,8 @@ pub(super) struct Tx<'a> {
     touched: Vec<AccountId>,
     /// A job found no room on the disk.
     full: bool,
+    /// A job's write failed.
+    failed: bool,
 }
 
 impl<'a> Tx<'a> {
@@ -47,7 +51,7 @@ impl<'a> Tx<'a> {
 
     /// Runs a statement that is kept prepared; how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+        Ok(prepared(self.conn, sql)?.execute(params)?)
     }
 }
 
@@ -67,9 +71,13 @@ struct Pending<T, F> {
 
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let outcome = (self.work)(tx);
+        // What a panic leaves half done is rolled back with the savepoint, like every refused job.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+            .unwrap_or_else(|_| Err(Error::internal("writer", "a job panicked")));
         let keep = outcome.is_ok();
-        tx.full |= outcome.as_ref().is_err_and(|error| error.kind() == Kind::DiskFull);
+        let kind = outcome.as_ref().err().map(Error::kind);
+        tx.full |= kind == Some(Kind::DiskFull);
+        tx.failed |= kind == Some(Kind::ReadOnly);
         self.outcome = Some(outcome);
         keep
     }
@@ -105,7 +113,10 @@ impl Writer {
         let (jobs, flag) = (Arc::clone(&queue), Arc::clone(&broken));
         let thread = thread::Builder::new()
             .name("db-writer".to_owned())
-            .spawn(move || Loop { conn, jobs, broken: flag, committed, make_room }.run())
+            .spawn(move || {
+                let _end = End { jobs: Arc::clone(&jobs), broken: Arc::clone(&flag) };
+                Loop { conn, jobs, broken: flag, committed, make_room }.run();
+            })
             .map_err(|error| Error::internal("writer.start", error))?;
         Ok(Self { queue, broken, thread: Some(thread) })
     }
@@ -137,6 +148,20 @@ impl Drop for Writer {
     }
 }
 
+/// The end of the writing thread, even by a panic: whoever waits is answered, and nobody waits any more.
+struct End {
+    jobs: Arc<Queue>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.broken.store(true, Ordering::Release);
+        self.jobs.close();
+        while self.jobs.next().is_some() {}
+    }
+}
+
 struct Loop {
     conn: Connection,
     jobs: Arc<Queue>,
@@ -161,17 +186,19 @@ impl Loop {
         }
     }
 
-    /// Commits the first job and those that wait behind it; whom to tell. When the disk is full and its
+    /// Commits the first job and those that wait behind it; whom to tell. While the disk is full and its
     /// reserve makes room, all of them are run again: SQLite has rolled back a commit that found none.
     fn group(&self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
-        let outcome = self.attempt(lane, group);
-        if outcome.as_ref().is_err_and(|error| error.kind() == Kind::DiskFull) {
-            self.roll_back();
-            if (self.make_room)() {
-                return self.attempt(lane, group);
+        loop {
+            let outcome = self.attempt(lane, group);
+            if outcome.as_ref().is_err_and(|error| error.kind() == Kind::DiskFull) {
+                self.roll_back();
+                if (self.make_room)() {
+                    continue;
+                }
             }
+            return outcome;
         }
-        outcome
     }
 
     /// Runs the first job and those that wait behind it in one transaction.
@@ -181,7 +208,7 @@ impl Loop {
         }
         self.statement("BEGIN IMMEDIATE")?;
         let rows_before = self.conn.total_changes();
-        let mut tx = Tx { conn: &self.conn, touched: Vec::new(), full: false };
+        let mut tx = Tx { conn: &self.conn, touched: Vec::new(), full: false, failed: false };
         let mut next = 0;
         loop {
             while next < group.len() {
@@ -211,6 +238,10 @@ impl Loop {
         tx.touched.truncate(touched);
         if tx.full {
             return Err(Error::new(Kind::DiskFull, "the server's disk is full"));
+        }
+        if tx.failed {
+            self.broken.store(true, Ordering::Release);
+            return Err(read_only("writer"));
         }
         // SQLite has ended the transaction by itself when the disk failed.
         if self.conn.is_autocommit() {
@@ -353,5 +384,44 @@ mod tests {
         assert_eq!(disk.insert(100_000).await.unwrap_err().kind(), Kind::DiskFull);
         assert_eq!(disk.insert(10).await.unwrap(), 1);
         assert_eq!(disk.rows().await, [10]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_takes_nobody_with_it() {
+        let disk = disk(false);
+        let panics = |tx: &mut Tx<'_>| -> Result<()> {
+            tx.execute("INSERT INTO kept VALUES (zeroblob(1))", [])?;
+            panic!("as a test")
+        };
+        let answer = disk.writer.run(Lane::Interactive, "panics", panics).await;
+        assert_eq!(answer.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(disk.insert(10).await.unwrap(), 1);
+        assert_eq!(disk.rows().await, [10], "nothing of it was kept");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_after_a_write_that_failed() {
+        let disk = disk(false);
+        let fails = |tx: &mut Tx<'_>| -> Result<()> {
+            tx.execute("INSERT INTO kept VALUES (zeroblob(1))", [])?;
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            Err(rusqlite::Error::SqliteFailure(code, None).into())
+        };
+        let answer = disk.writer.run(Lane::Interactive, "fails", fails).await;
+        assert_eq!(answer.unwrap_err().kind(), Kind::ReadOnly);
+        assert_eq!(disk.insert(10).await.unwrap_err().kind(), Kind::ReadOnly);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_writer_that_died_is_answered() {
+        let conn = Connection::open_in_memory().unwrap();
+        let hooks =
+            (Arc::new(|_: &[_]| -> () { panic!("as a test") }) as _, Arc::new(|| false) as _);
+        let writer = Writer::start(conn, 8, hooks).unwrap();
+        let job = |name| writer.run(Lane::Interactive, name, |_| Ok(()));
+        let (first, second) = tokio::join!(job("first"), job("second"));
+        assert_eq!(first.unwrap_err().kind(), Kind::Unavailable);
+        assert_ne!(second.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(job("third").await.unwrap_err().kind(), Kind::ReadOnly);
     }
 }
