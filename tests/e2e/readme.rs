@@ -17,6 +17,8 @@ case "$*" in
 esac
 "#;
 
+const PROMPT: &str = "\nnext line: ";
+
 #[test]
 fn the_session_works_as_typed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -34,13 +36,17 @@ fn the_session_works_as_typed() {
     let pin = format!("sha256//{}", between(terminals.server.shown(), "sha256//", "\""));
 
     let person = &mut terminals.person;
+    person.sees(PROMPT.trim_start());
     for line in session.lines() {
         // The port of the README may be somebody's; everything else is typed as it is.
         person.types(&line.replace("localhost:7420", &format!("localhost:{port}")));
         answer(person, line, (&code, &pin));
+        // Typed before that, it would be echoed into the middle of what is printed.
+        person.sees(PROMPT);
         // What is echoed is not what is printed: the quotes are not there.
         person.types("echo 'ended' $? 'as it should'");
         assert_eq!(person.sees(" as it should").split("ended ").last(), Some("0 as it should"));
+        person.sees(PROMPT);
     }
     let shown = terminals.person.shown();
     assert!(shown.contains("\nreport.pdf\r\n"), "ls shows it: {shown}");
@@ -95,7 +101,7 @@ impl Terminals {
             Terminal::open("sh -i", |command| {
                 let path = env::var("PATH").expect("a path");
                 command.env_clear().current_dir(folder).env("HOME", folder).env("TERM", "dumb");
-                command.env("PATH", format!("{}:{path}", programs.display()));
+                command.env("PATH", format!("{}:{path}", programs.display())).env("PS1", PROMPT);
                 command.env("DEPOT_PROGRAM", binary("depot"));
                 command.env("DEPOT_SERVER_PROGRAM", binary("depot-server"));
                 command.env("DEPOTD_SERVER_LISTEN", "127.0.0.1:0");
