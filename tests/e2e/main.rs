@@ -1,6 +1,8 @@
-//! Stories from outside: a real server, real TLS, and people with the real `depot`.
+//! Depot from outside: a real server, real TLS, and people with the real `depot`.
 
 mod access;
 mod bad_input;
 mod contract;
+mod outside;
 mod readme;
+mod stories;
