@@ -22,11 +22,9 @@ def reader(round):
 class Depot:
     """The server, from first start to stop. It is started only when a workload wants it."""
 
-    def __init__(self, options, state, chosen):
-        self.options, self.state = options, state
+    def __init__(self, options, state, wanted):
+        self.options, self.state, self.wanted = options, state, wanted
         self.data, self.password_file = state / "data", state / "password"
-        self.wanted = "depot" not in options.skip and any(
-            contestant.name == "depot" for workload in chosen for contestant in workload.contestants)
         self.server = None
 
     def __enter__(self):
