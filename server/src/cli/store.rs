@@ -48,7 +48,7 @@ fn show(report: &Report) -> ExitCode {
 impl Gc {
     /// Collects. Nobody else is at work, so with no grace both passes are made at once.
     pub(super) async fn run(self, config: Config) -> Result<ExitCode> {
-        let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
+        let stores = Stores::open_to_collect(&config, Arc::new(SystemClock)).await?;
         let done = self.collect(&upkeep(&config, &stores)).await;
         stores.close().await;
         done.map(|()| ExitCode::SUCCESS)

@@ -35,6 +35,19 @@ pub struct Stores {
 impl Stores {
     /// Opens or makes the data directory and what is in it.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_packs(config, clock, false).await
+    }
+
+    /// The same for whoever gives space back: no pack is spared because it could be appended to.
+    pub async fn open_to_collect(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_packs(config, clock, true).await
+    }
+
+    async fn open_packs(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        seal_open_packs: bool,
+    ) -> Result<Self> {
         let dir = DataDir::open(&config.server.data)?;
         let reserve = Arc::new(Reserve::new(dir.reserve()));
         reserve.make_room_to_open()?;
@@ -55,6 +68,7 @@ impl Stores {
             places.into_iter().map(|(pack, place)| (pack, end_of(&place))).collect();
         let packs = PackOptions {
             pack_bytes_max: config.store.pack_bytes_max,
+            seal_open_packs,
             ..PackOptions::new(dir.packs())
         };
         let (chunks, found) = blocking(move || chunks::open(packs, &known)).await?;

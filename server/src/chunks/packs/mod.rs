@@ -58,6 +58,9 @@ pub struct PackOptions {
     pub bulk_queued_max: usize,
     /// Packs that are kept open for reading, a descriptor each.
     pub open_packs_max: usize,
+    /// Whether the packs that could be appended to are sealed first: those that are mostly dead can then
+    /// be rewritten like all others.
+    pub seal_open_packs: bool,
 }
 
 impl PackOptions {
@@ -71,6 +74,7 @@ impl PackOptions {
             small_queued_max: 1024,
             bulk_queued_max: 64,
             open_packs_max: 128,
+            seal_open_packs: false,
         }
     }
 }
@@ -115,7 +119,8 @@ fn open_on(
         pack_bytes_max: options.pack_bytes_max,
     });
     let Recovered { found, mut tails } = recover(&store, known)?;
-    let full = tails.extract_if(.., |tail| store.room(tail) == 0).collect::<Vec<_>>();
+    let is_full = |tail: &mut Tail| options.seal_open_packs || store.room(tail) == 0;
+    let full = tails.extract_if(.., is_full).collect::<Vec<_>>();
     let (small, bulk) = (tails.pop(), tails.pop());
     full.into_iter().chain(tails).try_for_each(|tail| seal(&store, tail))?;
     let small_limits = Limits {
