@@ -27,6 +27,9 @@ use crate::tree::plan::{Files, Prepared, Sent};
 use crate::tree::walk::{Root, Walked};
 use crate::units::{count, show_size};
 
+/// How often a put begins again because what it builds on has changed meanwhile.
+const TRIES_AGAIN: u32 = 3;
+
 /// What `depot put` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "The target is the new name; one that ends in / means into it.\n\
@@ -273,21 +276,24 @@ impl Put<'_> {
         let upload_id = UploadId::take(&self.app.state, &place);
         let walked = Arc::new(walked);
         let files = Files::of(walked.clone());
-        let mut is_last_try = !files.can_be_read_again();
+        let mut tries_left = if files.can_be_read_again() { TRIES_AGAIN } else { 0 };
+        let mut sent_before = vec![0; files.len()];
         loop {
             let total = (walked.bytes > 0).then_some(walked.bytes);
             let progress = self.app.output.progress("put", total);
             let upload = Upload::new(self.session, self.info, upload_id.id(), progress)?;
-            let mut prepared = files.prepare(upload.run(files.len(), files.jobs()).await?);
+            let mut uploaded = upload.run(files.len(), files.jobs()).await?;
+            uploaded.sent.iter_mut().zip(&sent_before).for_each(|(sent, before)| *sent += before);
+            sent_before.clone_from(&uploaded.sent);
+            let mut prepared = files.prepare(uploaded);
             if prepared.entries.is_empty() {
                 left_out.append(&mut prepared.left_out);
                 return Err(nothing_put(self.app, left_out));
             }
             self.condition(&mut prepared);
             match commit(self.session, self.tree(&upload_id, &mut prepared)).await {
-                // What was there has been collected meanwhile, such as under another put's upload.
-                Err(error) if error.reason() == "CHUNKS_MISSING" && !is_last_try => {
-                    is_last_try = true;
+                Err(error) if tries_left > 0 && self.has_changed_meanwhile(&error) => {
+                    tries_left -= 1;
                 }
                 done => {
                     let response = done.map_err(|error| error.at(base.as_str()))?;
@@ -296,6 +302,16 @@ impl Put<'_> {
                     return Ok((prepared, response));
                 }
             }
+        }
+    }
+
+    /// What was there has been collected, such as under another put's upload; or somebody has made the
+    /// target, or moved it, and the next try merges into what stands now.
+    fn has_changed_meanwhile(&self, error: &Error) -> bool {
+        match error.reason() {
+            "CHUNKS_MISSING" => true,
+            "ABORTED" => !self.arguments.if_absent,
+            _ => false,
         }
     }
 

@@ -1,8 +1,13 @@
 //! What people do with their files and their mail, from the first put to the last restore.
 
+mod backup;
 mod files;
+mod large;
 mod mail;
 mod maildir;
+mod quota;
+mod restart;
+mod together;
 mod trees;
 mod watch;
 
