@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
-use crate::connect::{Address, Asked, Dialer, Keeper, Opening, Patience, Session, Trusted};
+use crate::connect::{Address, Asked, Dialer, Keeper, Login, Opening, Patience, Session, Trusted};
 use crate::error::{Error, Exit, Result};
 use crate::output::{Output, Style};
 use crate::settings::Environment;
@@ -60,10 +60,15 @@ impl App {
         };
         let asked = self.asked(known)?;
         let trusted = Trusted::establish(self, &address, asked).await?;
-        let keeper = tokens.map(|tokens| Keeper::new(self.state.clone(), tokens.token.clone()));
+        let account = self.account(known);
+        let keeper = tokens.map(|tokens| {
+            let account = account.clone().unwrap_or_default();
+            let login = Login { address: address.clone(), account };
+            Keeper::new(self.state.clone(), login, tokens.token.clone())
+        });
         let opening = Opening {
             dialer: Dialer::new(address.clone(), trusted.authorities())?,
-            account: self.account(known),
+            account,
             token: token.or_else(|| tokens.map(|tokens| tokens.token.clone())),
             keeper,
             address,

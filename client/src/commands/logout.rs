@@ -5,7 +5,7 @@ use clap::Args;
 use depot_proto::auth::LogoutRequest;
 
 use crate::app::App;
-use crate::connect::{Repeat, lock};
+use crate::connect::{Login, Repeat, lock};
 use crate::error::{Exit, Result};
 
 /// What `depot logout` takes.
@@ -26,11 +26,20 @@ pub(crate) async fn run(_: Arguments, app: &App) -> Result<()> {
         }
     }
     if app.environment.token.is_none() {
-        let lock = lock(&app.state).await?;
-        let mut remembered = app.state.load()?;
+        let account = session.known_account().to_owned();
+        forget(app, &Login { address: session.address().clone(), account }).await?;
+    }
+    app.output.note(&format!("logged out of {}", session.address()));
+    Ok(())
+}
+
+/// Forgets the tokens of this login. Whoever has logged in here meanwhile stays so.
+async fn forget(app: &App, login: &Login) -> Result<()> {
+    let lock = lock(&app.state).await?;
+    let mut remembered = app.state.load()?;
+    if login.is_in(&remembered) {
         remembered.tokens = None;
         app.state.save(&lock, &remembered)?;
     }
-    app.output.note(&format!("logged out of {}", session.address()));
     Ok(())
 }

@@ -13,7 +13,7 @@ mod verify;
 
 pub(crate) use address::Address;
 pub(crate) use dial::{Dialer, probe};
-pub(crate) use keeper::{Keeper, lock, tokens};
+pub(crate) use keeper::{Keeper, Login, lock, tokens};
 pub(crate) use patience::{Patience, Repeat};
 pub(crate) use pin::Pin;
 pub(crate) use session::{Opening, Session};

@@ -16,6 +16,7 @@ use rustix::fs::{
     Timespec, Timestamps, UTIME_OMIT,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 /// What is written and not whole yet has this behind its name.
 const PARTIAL: &str = ".depot-partial";
@@ -130,7 +131,7 @@ impl Folder {
         let private = Mode::RUSR | Mode::WUSR;
         let (fd, is_resumed) = match fs::openat(&self.fd, &*temporary, fresh, private) {
             Ok(fd) => (fd, false),
-            Err(Errno::EXIST) => (self.begun(&temporary, flags)?, true),
+            Err(Errno::EXIST) => self.begun(&temporary, flags)?,
             Err(error) => return Err(error.into()),
         };
         fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).map_err(|_| in_use())?;
@@ -140,18 +141,17 @@ impl Folder {
         Ok(Partial { folder: self.clone(), temporary, file: File::from(fd), is_resumed })
     }
 
-    /// Opens what an earlier try left; anything that it cannot have left is replaced.
-    fn begun(&self, temporary: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+    /// Opens what an earlier try left, and whether it is that: anything else is replaced.
+    fn begun(&self, temporary: &OsStr, flags: OFlags) -> io::Result<(OwnedFd, bool)> {
         if let Ok(fd) = fs::openat(&self.fd, temporary, flags, Mode::empty()) {
             let stat = fs::fstat(&fd)?;
-            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-            if is_file && stat.st_nlink == 1 {
-                return Ok(fd);
+            if is_ours(&stat) {
+                return Ok((fd, true));
             }
         }
         fs::unlinkat(&self.fd, temporary, AtFlags::empty())?;
         let fresh = flags | OFlags::CREATE | OFlags::EXCL;
-        Ok(fs::openat(&self.fd, temporary, fresh, Mode::RUSR | Mode::WUSR)?)
+        Ok((fs::openat(&self.fd, temporary, fresh, Mode::RUSR | Mode::WUSR)?, false))
     }
 
     /// Whoever had the file before us may have finished it in between.
@@ -300,6 +300,13 @@ pub(crate) fn is_reserved(name: &OsStr) -> bool {
     name.starts_with(b".") && name.ends_with(PARTIAL.as_bytes())
 }
 
+/// Whether an earlier try of the same person can have left it. A file of another's would stay theirs to
+/// change after it has its name.
+fn is_ours(stat: &Stat) -> bool {
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    is_file && stat.st_nlink == 1 && stat.st_uid == geteuid().as_raw()
+}
+
 fn in_use() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "another depot is writing it")
 }
@@ -322,13 +329,13 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::io::Write as _;
-    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, chown, symlink};
     use std::path::Path;
 
     use rustix::fd::OwnedFd;
     use tempfile::TempDir;
 
-    use super::{Attributes, Beneath, Existing, open_beneath, open_by_name};
+    use super::{Attributes, Beneath, Existing, is_ours, open_beneath, open_by_name};
 
     const ATTRIBUTES: Attributes = Attributes { mode: 0o640, modified: Some((1_000_000, 7)) };
 
@@ -407,6 +414,26 @@ mod tests {
         let third = folder.begin(name).unwrap();
         assert!(!third.is_resumed);
         assert!(third.finish(name, ATTRIBUTES, Existing::Refuse).is_err(), "it stands already");
+    }
+
+    #[test]
+    fn what_somebody_else_began_is_not_gone_on_with() {
+        let dir = TempDir::new().unwrap();
+        let (name, planted) = (OsStr::new("x"), dir.path().join(".x.depot-partial"));
+        fs::write(&planted, b"half").unwrap();
+        let mut stat = rustix::fs::stat(&planted).unwrap();
+        assert!(is_ours(&stat));
+        stat.st_uid += 1;
+        assert!(!is_ours(&stat));
+        // Only root can make a file another's.
+        if chown(&planted, Some(stat.st_uid), None).is_ok() {
+            let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
+            let partial = folder.begin(name).unwrap();
+            assert!(!partial.is_resumed);
+            assert_eq!(partial.file.metadata().unwrap().len(), 0);
+            partial.finish(name, ATTRIBUTES, Existing::Replace).unwrap();
+            assert_ne!(fs::metadata(dir.path().join("x")).unwrap().uid(), stat.st_uid);
+        }
     }
 
     #[test]
