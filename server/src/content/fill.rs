@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::content::Contents;
 use crate::content::buffers::Held;
+use crate::content::keeping::Open;
 use crate::content::persist::Batch;
 use crate::db::Upload;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +34,8 @@ pub struct Fill {
     batch: Batch,
     storing: JoinSet<Result<()>>,
     taken: (u32, u64),
+    /// Whoever asks what is missing waits for this call's end.
+    open: Open,
 }
 
 impl Contents {
@@ -49,6 +52,7 @@ impl Contents {
             batch: Batch::default(),
             storing: JoinSet::new(),
             taken: (0, 0),
+            open: self.keeping.begin(account, upload),
         }
     }
 }
@@ -73,6 +77,7 @@ impl Fill {
             let message = format!("more than {max} bytes in one call; make several");
             return Err(Error::new(Kind::LimitExceeded, message));
         }
+        self.open.announce(heads.iter().map(|head| head.hash));
         self.contents.check_disk()?;
         self.contents.db.reserve(self.upload, self.announced).await?;
         self.heads.extend(heads);
@@ -111,9 +116,8 @@ impl Fill {
         Ok(self.taken)
     }
 
-    /// Stores what came whole of a call that broke; whoever asks what is missing waits for it.
+    /// Stores what came whole of a call that broke.
     pub async fn keep_broken(mut self) -> Result<()> {
-        let _kept = self.contents.keeping.begin(self.upload.account, self.upload.id);
         self.keep().await
     }
 

@@ -1,59 +1,92 @@
-//! Uploads of which a call broke and is being kept. A client that comes back at once asks what is missing
-//! while the chunks of the broken call are still on their way to the disk; it is answered when they are
-//! there, so that it does not send them again.
+//! The Fill calls that are open, and the chunks that each has announced. A client whose line broke comes
+//! back at once and asks what is missing while its old calls are still being read, or their chunks are on
+//! their way to the disk, or the break has not been noticed here; it is answered when the calls that
+//! announced what it asks about have ended, so that it does not send it again.
+//!
+//! A client whose line holds asks about a chunk before it announces it, and not again: it waits for nobody.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::{AccountId, UploadId};
+use crate::model::{AccountId, ChunkHash, UploadId};
 
-/// A disk that takes longer is not waited for: sending again is right then, too.
+/// A disk that takes longer is not waited for, nor is a line whose end nobody has told: sending again is
+/// right then, too.
 const WAITED: Duration = Duration::from_secs(5);
 
 type Key = (AccountId, UploadId);
 
-/// The uploads.
+/// All that are open.
 #[derive(Clone)]
-pub(super) struct Keeping(Arc<watch::Sender<Vec<Key>>>);
+pub(super) struct Keeping(Arc<watch::Sender<Calls>>);
+
+#[derive(Default)]
+struct Calls {
+    begun: u64,
+    open: Vec<Call>,
+}
+
+struct Call {
+    number: u64,
+    key: Key,
+    chunks: HashSet<ChunkHash>,
+}
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Vec::new())))
+        Self(Arc::new(watch::Sender::new(Calls::default())))
     }
 }
 
-/// One call being kept, until this is dropped.
-pub(super) struct Kept {
+/// One call, until this is dropped.
+pub(super) struct Open {
     keeping: Keeping,
-    key: Key,
+    number: u64,
 }
 
 impl Keeping {
-    /// A call of this upload broke.
-    pub(super) fn begin(&self, account: AccountId, upload: UploadId) -> Kept {
-        let key = (account, upload);
-        self.0.send_modify(|keys| keys.push(key));
-        Kept { keeping: self.clone(), key }
+    /// A call of this upload begins.
+    pub(super) fn begin(&self, account: AccountId, upload: UploadId) -> Open {
+        let mut number = 0;
+        self.0.send_if_modified(|calls| {
+            calls.begun += 1;
+            number = calls.begun;
+            calls.open.push(Call { number, key: (account, upload), chunks: HashSet::new() });
+            false
+        });
+        Open { keeping: self.clone(), number }
     }
 
-    /// Waits until no call of this upload is being kept.
-    pub(super) async fn ended(&self, account: AccountId, upload: UploadId) {
-        let mut keys = self.0.subscribe();
-        let ended = keys.wait_for(|keys| !keys.contains(&(account, upload)));
+    /// Waits until no call of this upload is open that has announced one of these chunks.
+    pub(super) async fn ended(&self, account: AccountId, upload: UploadId, hashes: &[ChunkHash]) {
+        let key = (account, upload);
+        let announced =
+            |call: &Call| call.key == key && hashes.iter().any(|hash| call.chunks.contains(hash));
+        let mut calls = self.0.subscribe();
+        let ended = calls.wait_for(|calls| !calls.open.iter().any(announced));
         // Late or not, what is missing is looked up next.
         let _ = tokio::time::timeout(WAITED, ended).await;
     }
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.keeping.0.send_modify(|keys| {
-            if let Some(place) = keys.iter().position(|key| *key == self.key) {
-                keys.swap_remove(place);
+impl Open {
+    /// The call announces chunks; nobody who waits for it need know.
+    pub(super) fn announce(&self, chunks: impl Iterator<Item = ChunkHash>) {
+        self.keeping.0.send_if_modified(|calls| {
+            if let Some(call) = calls.open.iter_mut().find(|call| call.number == self.number) {
+                call.chunks.extend(chunks);
             }
+            false
         });
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.keeping.0.send_modify(|calls| calls.open.retain(|call| call.number != self.number));
     }
 }
 
@@ -62,23 +95,42 @@ mod tests {
     use std::time::Duration;
 
     use super::Keeping;
-    use crate::model::{AccountId, UploadId};
+    use crate::model::{AccountId, ChunkHash, UploadId};
+
+    const ANN: AccountId = AccountId(1);
+    const BOB: AccountId = AccountId(2);
+    const ONE: ChunkHash = ChunkHash([1; 32]);
+    const TWO: ChunkHash = ChunkHash([2; 32]);
+    const NEW: ChunkHash = ChunkHash([3; 32]);
 
     #[tokio::test]
-    async fn who_asks_waits_for_all_broken_calls_of_the_same_upload() {
+    async fn who_asks_waits_for_all_open_calls_that_announced_the_same_chunks() {
         let (keeping, upload) = (Keeping::default(), UploadId::new());
-        let kept = [(); 2].map(|()| keeping.begin(AccountId(1), upload));
-        keeping.ended(AccountId(2), upload).await;
-        keeping.ended(AccountId(1), UploadId::new()).await;
+        let open = [(); 2].map(|()| keeping.begin(ANN, upload));
+        open[0].announce([ONE].into_iter());
+        open[1].announce([TWO].into_iter());
         let asked = tokio::spawn({
             let keeping = keeping.clone();
-            async move { keeping.ended(AccountId(1), upload).await }
+            async move { keeping.ended(ANN, upload, &[NEW, ONE, TWO]).await }
         });
-        let [first, second] = kept;
+        let [first, second] = open;
         drop(first);
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!asked.is_finished());
         drop(second);
         asked.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_other_chunks_uploads_or_accounts() {
+        let (keeping, upload) = (Keeping::default(), UploadId::new());
+        let open = keeping.begin(ANN, upload);
+        open.announce([ONE].into_iter());
+        let asked = async {
+            keeping.ended(ANN, upload, &[NEW, TWO]).await;
+            keeping.ended(ANN, UploadId::new(), &[ONE]).await;
+            keeping.ended(BOB, upload, &[ONE]).await;
+        };
+        tokio::time::timeout(Duration::from_secs(1), asked).await.expect("it does not wait");
     }
 }

@@ -66,7 +66,7 @@ impl Contents {
             let problem = format!("{} hashes in one call, at most {max} are taken", hashes.len());
             return Err(Error::field("hashes", problem));
         }
-        self.keeping.ended(account, upload).await;
+        self.keeping.ended(account, upload, &hashes).await;
         self.db.missing(self.upload(account, upload), hashes).await
     }
 
