@@ -37,53 +37,62 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// A record that was read: where it is, and how its name begins. There may be millions.
+type Seen = (ChunkPlace, u64);
+
+fn as_seen(ChunkHash(name): &ChunkHash, place: &ChunkPlace) -> Seen {
+    let [a, b, c, d, e, f, g, h, ..] = *name;
+    (*place, u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
 impl Upkeep {
     /// Checks everything there is.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let found = self.db.problems().await?;
         report.findings.extend(found.into_iter().map(Finding::new));
-        let good = self.verify_packs(&mut report).await?;
-        self.verify_rows(&good, &mut report).await?;
+        let seen = self.verify_packs(&mut report).await?;
+        self.verify_rows(&seen, &mut report).await?;
         self.verify_manifests(&mut report).await?;
         Ok(report)
     }
 
-    /// Reads every pack; the places of records that hold what their names say.
-    async fn verify_packs(&self, report: &mut Report) -> Result<HashSet<(PackId, u64)>> {
-        let mut good = HashSet::new();
+    /// Reads every pack; its records, those that hold what their names say and those that are told of.
+    async fn verify_packs(&self, report: &mut Report) -> Result<HashSet<Seen>> {
+        let mut seen = HashSet::new();
         for pack in self.chunks.packs().await? {
             report.packs += 1;
             let mut offset = Some(0);
             while let Some(from) = offset {
                 let (records, next) = self.chunks.scan(pack.id, from, RECORDS).await?;
                 for record in records {
-                    self.verify_record(pack.id, record, &mut good, report).await?;
+                    self.verify_record(pack.id, record, &mut seen, report).await?;
                 }
                 offset = next;
             }
         }
-        Ok(good)
+        Ok(seen)
     }
 
     async fn verify_record(
         &self,
         pack: PackId,
         record: Record,
-        good: &mut HashSet<(PackId, u64)>,
+        seen: &mut HashSet<Seen>,
         report: &mut Report,
     ) -> Result<()> {
         match record {
             Record::Good(found) => {
                 report.chunks += 1;
                 report.bytes += u64::from(found.place.length);
-                good.insert((pack, found.place.offset));
+                seen.insert(as_seen(&found.hash, &found.place));
             }
             Record::Damaged(found) => {
                 let touches = self.db.users_of(found.hash, NAMED).await?;
                 let offset = found.place.offset;
                 let problem = format!("chunk {} in pack {pack} at {offset} is damaged", found.hash);
                 report.findings.push(Finding { problem, touches });
+                seen.insert(as_seen(&found.hash, &found.place));
             }
             Record::Unreadable { offset } => {
                 let problem = format!("pack {pack} cannot be read from byte {offset} on");
@@ -94,7 +103,7 @@ impl Upkeep {
     }
 
     /// Each chunk's row against what was read.
-    async fn verify_rows(&self, good: &HashSet<(PackId, u64)>, report: &mut Report) -> Result<()> {
+    async fn verify_rows(&self, seen: &HashSet<Seen>, report: &mut Report) -> Result<()> {
         let mut after = None;
         loop {
             let rows = self.db.chunks(after, ROWS).await?;
@@ -103,10 +112,10 @@ impl Upkeep {
                 return Ok(());
             }
             for row in rows {
-                let ChunkPlace { pack, offset, .. } = row.place;
-                if good.contains(&(pack, offset)) {
+                if seen.contains(&as_seen(&row.hash, &row.place)) {
                     continue;
                 }
+                let ChunkPlace { pack, offset, .. } = row.place;
                 let touches = self.db.users_of(row.hash, NAMED).await?;
                 if touches.is_empty() {
                     continue;

@@ -112,6 +112,7 @@ fn damage_is_found_named_and_stays_where_it_is() {
     assert!(told.contains("is damaged") && told.contains("/t/large.bin"), "{told}");
     assert!(told.contains(text(&sent["id"])), "the message that it is attached to: {told}");
     assert!(!told.contains("small.txt"), "{told}");
+    assert_eq!(told.matches("/t/large.bin").count(), 1, "one thing is told once: {told}");
 
     world.start_again();
     let refused = ann.refused(["get", "/t/large.bin", "large.bin"]);
@@ -128,6 +129,25 @@ fn damage_is_found_named_and_stays_where_it_is() {
     assert_eq!(fs::read(ann.path("tree/sub/small.txt")).expect("a file"), b"a second version");
     assert!(!ann.path("tree/large.bin").exists());
     assert_eq!(bob.fetches().len(), 1, "mail goes on");
+}
+
+#[test]
+fn a_row_that_leads_to_another_chunk_is_damage_too() {
+    let mut world = World::start();
+    let ann = world.admin("ann");
+    ann.puts("/one", noise(1, 1_000));
+    ann.puts("/two", noise(2, 1_000));
+    world.stop();
+    // Each points to a whole record, which is not its own.
+    let db = rusqlite::Connection::open(world.data().join("meta.sqlite3")).expect("a database");
+    let swap = "UPDATE chunk SET offset = (SELECT sum(offset) FROM chunk) - offset";
+    assert_eq!(db.execute(swap, ()).expect("two rows"), 2);
+    drop(db);
+    let verified = on_stopped(&world.data(), &["verify"]);
+    assert_eq!(verified.exit, 9, "{verified:?}");
+    assert!(verified.text().contains("/one") && verified.text().contains("/two"), "{verified:?}");
+    world.start_again();
+    assert_eq!(ann.refused(["get", "/one", "one"]).kind(), (9, "DATA_LOSS"));
 }
 
 #[test]

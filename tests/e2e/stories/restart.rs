@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,9 +11,10 @@ use depot_proto::files::write_request::Part;
 use depot_proto::files::{Entry, WriteEnd, WriteHeader, WriteRequest};
 use depot_tests::caller::Caller;
 use depot_tests::process::{Running, run};
-use depot_tests::user::{User, bodies, text};
+use depot_tests::user::{Refusal, User, bodies, text};
 use depot_tests::wait::until_true;
 use depot_tests::world::World;
+use rustix::process::Signal;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -171,26 +172,30 @@ fn who_calls_while_it_is_away_is_served_when_it_is_back() {
     assert_eq!((inbox.len(), all), (2, BTreeSet::from(["waiting", "sent"])), "each once");
 }
 
-/// A put whose input is written by the story; what is in between the two halves happens meanwhile.
-fn put_in_halves(ann: &User, bytes: &[u8], meanwhile: impl FnOnce(&Running)) {
-    let fifo = ann.path("fifo");
-    run(Command::new("mkfifo").arg(&fifo)).succeeded();
-    let put = ann.command(["put", "--json", "--retry-for", "60s", "-", "/piped"]);
-    // The shell opens the other end, which a thread waits for.
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$0\" \"$@\" <fifo"]).arg(put.get_program()).args(put.get_args());
-    let set = put.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    shell.env_clear().envs(set).current_dir(ann.path(""));
-    let putting = Running::start(&mut shell);
-    let mut pipe = File::options().write(true).open(&fifo).expect("a pipe");
-    let (first, second) = bytes.split_at(bytes.len() / 2);
-    pipe.write_all(first).expect("it reads");
-    meanwhile(&putting);
-    pipe.write_all(second).expect("it reads on");
-    drop(pipe);
-    let put = putting.ended().succeeded().json().remove(0);
-    assert_eq!(put["size"], bytes.len() as u64, "{put}");
-    std::fs::remove_file(fifo).expect("a pipe");
+/// A put whose input is written by the story.
+struct Putting {
+    running: Running,
+    pipe: File,
+}
+
+impl Putting {
+    fn begin(ann: &User) -> Self {
+        let fifo = ann.path(uuid::Uuid::new_v4().to_string());
+        run(Command::new("mkfifo").arg(&fifo)).succeeded();
+        let put = ann.command(["put", "--json", "--retry-for", "60s", "-", "/piped"]);
+        // The shell opens the other end, and becomes the put.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" <\"$FIFO\""]);
+        let set = put.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        shell.arg(put.get_program()).args(put.get_args()).env_clear().envs(set).env("FIFO", &fifo);
+        let running = Running::start(shell.current_dir(ann.path("")));
+        let pipe = File::options().write(true).open(&fifo).expect("a pipe");
+        Self { running, pipe }
+    }
+
+    fn writes(&mut self, bytes: &[u8]) {
+        self.pipe.write_all(bytes).expect("it reads");
+    }
 }
 
 /// Bytes of all packs.
@@ -200,23 +205,43 @@ fn stored(world: &World) -> u64 {
 }
 
 #[test]
+fn an_upload_that_is_interrupted_goes_on_when_it_is_run_again() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    let bytes = noise(1, 40_000_000);
+    let mut put = Putting::begin(&ann);
+    put.writes(&bytes[..20_000_000]);
+    until_true("some of it to arrive", || stored(&world) > 4_000_000);
+    put.running.signal(Signal::INT);
+    let refused = Refusal::of(put.running.ended());
+    assert_eq!(refused.kind(), (130, "INTERRUPTED"), "{refused:?}");
+    assert!(refused.message.contains("run the same command again"), "{refused:?}");
+    assert_eq!(ann.lists("/"), [""; 0], "nothing is visible");
+    let again = ann.puts("/piped", &bytes);
+    let sent = again["sent_bytes"].as_u64().expect("a number");
+    assert!(sent < 40_000_000 - 2_000_000, "what was sent is kept: {again}");
+    assert!(ann.cats("/piped") == bytes, "what was put is what is there");
+}
+
+#[test]
 fn an_upload_goes_on_over_a_restart() {
     let mut world = World::start();
     let ann = world.admin("ann");
     for seed in [1, 2] {
         let bytes = noise(seed, 40_000_000);
         let before = stored(&world);
-        put_in_halves(&ann, &bytes, |_| {
-            until_true("some of it to arrive", || stored(&world) > before + 4_000_000);
-            match seed {
-                1 => world.stop(),
-                _ => drop(world.kill()),
-            }
-            world.start_again();
-        });
-        let mut got = Vec::new();
-        ann.does(["get", "/piped", "back"]);
-        File::open(ann.path("back")).and_then(|mut f| f.read_to_end(&mut got)).expect("a file");
-        assert!(got == bytes, "what was put is what is there");
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let mut put = Putting::begin(&ann);
+        put.writes(first);
+        until_true("some of it to arrive", || stored(&world) > before + 4_000_000);
+        match seed {
+            1 => world.stop(),
+            _ => drop(world.kill()),
+        }
+        world.start_again();
+        put.writes(second);
+        drop(put.pipe);
+        assert_eq!(put.running.ended().succeeded().json()[0]["size"], 40_000_000);
+        assert!(ann.cats("/piped") == bytes, "what was put is what is there");
     }
 }
