@@ -2,6 +2,7 @@
 //! to come to a session with the server.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,7 @@ pub(crate) struct App {
     connections: usize,
     retry_for: Duration,
     after_interrupt: Mutex<Option<String>>,
+    ignores_interrupts: AtomicBool,
 }
 
 impl App {
@@ -45,6 +47,7 @@ impl App {
             connections: globals.connections,
             retry_for: globals.retry_for,
             after_interrupt: Mutex::new(None),
+            ignores_interrupts: AtomicBool::new(false),
         })
     }
 
@@ -131,6 +134,19 @@ impl App {
     /// What to say after Ctrl-C, if the command knows better than its verb.
     pub(crate) fn after_interrupt(&self) -> Option<String> {
         self.after_interrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does what has the terminal to itself: a Ctrl-C is not for us meanwhile.
+    pub(crate) fn without_interrupts<T>(&self, op: impl FnOnce() -> T) -> T {
+        self.ignores_interrupts.store(true, Ordering::SeqCst);
+        let done = op();
+        self.ignores_interrupts.store(false, Ordering::SeqCst);
+        done
+    }
+
+    /// Whether a Ctrl-C is for somebody else now.
+    pub(crate) fn ignores_interrupts(&self) -> bool {
+        self.ignores_interrupts.load(Ordering::SeqCst)
     }
 
     /// Whether a person can be asked.

@@ -109,8 +109,7 @@ macro_rules! verbs {
 const NOTHING: &str = "nothing is left half done";
 
 const KEPT: &str = "what was sent is kept; run the same command again to go on";
-const SENT: &str =
-    "whether it was sent, only a --request-id of your own can tell: run it again with the same";
+const UNSENT: &str = "nothing was sent; run the same command again";
 const GOT: &str = "what has arrived is kept; run the same command again to go on";
 
 verbs! {
@@ -147,7 +146,7 @@ verbs! {
     /// Remove
     Rm => rm, NOTHING;
     /// Send a message
-    Send => send, SENT;
+    Send => send, UNSENT;
     /// Fetch what is unread
     Fetch => fetch, "what was not kept stays unread; run it again";
     /// List the messages that came
@@ -159,7 +158,7 @@ verbs! {
     /// Mark messages as no longer unread
     Ack => ack, NOTHING;
     /// Answer a message
-    Reply => reply, SENT;
+    Reply => reply, UNSENT;
     /// Print what changes, as it happens
     Watch => watch, NOTHING;
     /// Print what a shell needs to complete the command line

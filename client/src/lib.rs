@@ -79,13 +79,19 @@ async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
     let failed = |error: std::io::Error| Error::io("wait for signals", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let running = tokio::spawn(command.run(app));
-    tokio::select! {
-        done = running => done.unwrap_or_else(|error| {
-            Err(Error::io("go on", &std::io::Error::other(error)))
-        }),
-        _ = interrupt.recv() => Err(interrupted(app, hint)),
-        _ = terminate.recv() => Err(interrupted(app, hint)),
+    let mut running = tokio::spawn(command.run(app));
+    loop {
+        tokio::select! {
+            done = &mut running => return done.unwrap_or_else(|error| {
+                Err(Error::io("go on", &std::io::Error::other(error)))
+            }),
+            _ = interrupt.recv() => {
+                if !app.ignores_interrupts() {
+                    return Err(interrupted(app, hint));
+                }
+            }
+            _ = terminate.recv() => return Err(interrupted(app, hint)),
+        }
     }
 }
 

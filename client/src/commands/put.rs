@@ -19,7 +19,7 @@ use crate::error::{Error, Exit, Result};
 use crate::listing;
 use crate::output::json;
 use crate::path::RemotePath;
-use crate::state::UploadId;
+use crate::state::{KeptId, Purpose};
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::Upload;
 use crate::transfer::commit::{Tree, commit};
@@ -271,9 +271,10 @@ impl Put<'_> {
     ) -> Result<(Prepared, CommitResponse)> {
         let address = self.session.address().to_string();
         let base = self.aim.base.to_string();
-        let mut place = vec![address.as_str(), self.session.known_account(), base.as_str()];
-        place.extend(self.aim.names.iter().map(String::as_str));
-        let upload_id = UploadId::take(&self.app.state, &place);
+        let mut place = vec![address.as_bytes(), self.session.known_account().as_bytes()];
+        place.push(base.as_bytes());
+        place.extend(self.aim.names.iter().map(String::as_bytes));
+        let upload_id = KeptId::take(&self.app.state, Purpose::Upload, &place);
         let walked = Arc::new(walked);
         let files = Files::of(walked.clone());
         let mut tries_left = if files.can_be_read_again() { TRIES_AGAIN } else { 0 };
@@ -327,7 +328,7 @@ impl Put<'_> {
         }
     }
 
-    fn tree(&self, upload_id: &UploadId, prepared: &mut Prepared) -> Arc<Tree> {
+    fn tree(&self, upload_id: &KeptId, prepared: &mut Prepared) -> Arc<Tree> {
         let is_tree = self.aim.names.iter().all(String::is_empty);
         let begin = CommitBegin {
             request_id: Uuid::new_v4().to_string(),

@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 pub(crate) mod maildir;
 pub(crate) mod rfc5322;
 mod show;
+mod text;
 mod which;
 
 pub(crate) use acks::{Acks, ack};

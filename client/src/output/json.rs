@@ -118,7 +118,8 @@ struct SentTo<'a> {
 #[derive(Serialize)]
 pub(crate) struct SentAttachment {
     pub(crate) name: String,
-    pub(crate) size: u64,
+    /// None where it could not be asked for.
+    pub(crate) size: Option<u64>,
     pub(crate) sent_bytes: u64,
 }
 
@@ -295,7 +296,7 @@ mod tests {
             }],
             sent_at: None,
         };
-        let attachments = [SentAttachment { name: "q3.pdf".into(), size: 3, sent_bytes: 0 }];
+        let attachments = [SentAttachment { name: "q3.pdf".into(), size: Some(3), sent_bytes: 0 }];
         assert_eq!(
             shown(&Sent::new(&response, &attachments)),
             r#"{"id":"m","thread":"t","recipients":[{"account":"bob","state":"delivered","via":null}],"attachments":[{"name":"q3.pdf","size":3,"sent_bytes":0}]}"#

@@ -5,7 +5,7 @@
 //! of them never spend the same refresh token. A directory that others can read is refused: the tokens
 //! in it are as good as the password.
 
-mod uploads;
+mod ids;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -18,11 +18,12 @@ use etcetera::BaseStrategy as _;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
 use crate::settings::Environment;
-pub(crate) use uploads::UploadId;
+pub(crate) use ids::{KeptId, Purpose};
 
 const STATE_FILE: &str = "state.json";
 
@@ -120,6 +121,17 @@ impl StateDir {
         flock(&file, FlockOperation::LockExclusive)
             .map_err(|error| Error::file("lock", &path, &error.into()))?;
         Ok(StateLock { _file: file })
+    }
+
+    /// A new file of ours, for the text of a message until it has been sent.
+    pub(crate) fn draft(&self) -> Result<PathBuf> {
+        self.make()?;
+        let folder = self.path.join("drafts");
+        let path = folder.join(format!("{}.txt", Uuid::new_v4()));
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        let made = made.and_then(|()| private_file(&path));
+        made.map(drop).map_err(|error| Error::file("make", &path, &error))?;
+        Ok(path)
     }
 
     /// Whether the directory is there; an error where others can look into it.
