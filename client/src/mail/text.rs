@@ -113,10 +113,11 @@ fn edit(draft: &Path) -> Result<()> {
     }
 }
 
-/// Through a shell, because an editor may have flags: `code --wait`. A shell says its own name before
-/// what it complains about, so nothing from elsewhere may be that.
+/// Through a shell, because an editor may have flags: `code --wait`. A Ctrl-C is not for the shell
+/// either. It says its own name before what it complains about, so nothing from elsewhere may be that.
 fn shell(editor: &str, draft: &Path) -> io::Result<ExitStatus> {
-    Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("depot").arg(draft).status()
+    let script = format!("trap : INT; {editor} \"$1\"");
+    Command::new("sh").arg("-c").arg(script).arg("depot").arg(draft).status()
 }
 
 fn kept(draft: &Path, error: Error) -> Error {

@@ -7,6 +7,7 @@ mod mail;
 mod maildir;
 mod quota;
 mod restart;
+mod sends;
 mod together;
 mod trees;
 mod watch;
