@@ -69,6 +69,9 @@ pub struct Store {
     pub trash_days: u64,
     /// Hours between two runs of the collector; 0: only by `depot-server gc`.
     pub gc_hours: u64,
+    /// Bytes of chunks that the collector moves out of mostly dead packs in a second; 0: as fast as it
+    /// goes. `depot-server gc`, which nobody else waits for, always goes as fast as it can.
+    pub compact_bytes_per_second: u64,
 }
 
 /// What is logged.
@@ -120,6 +123,7 @@ impl Default for Store {
             readers: 4,
             trash_days: 30,
             gc_hours: 24,
+            compact_bytes_per_second: 32 << 20,
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::whole_file;
 const AUTHORITY_DAYS: i64 = 20 * 365;
 /// How long a certificate is good: what clients of all makers accept.
 const CERTIFICATE_DAYS: i64 = 397;
-/// A start makes a new one when less than this is left.
+/// A new one is made, at a start or in its hour, when less than this is left.
 const RENEWED_DAYS_BEFORE: i64 = 60;
 /// Clocks of machines differ.
 const BACKDATED_DAYS: i64 = 1;
@@ -74,6 +74,15 @@ impl Certificates {
     pub fn reload(&self) -> Result<()> {
         self.current.store(Arc::new(load(&self.origin)?));
         Ok(())
+    }
+
+    /// Makes a certificate of our own anew when it is about to end. The operator's own are theirs to
+    /// renew: they may be in the middle of it.
+    pub fn renew(&self) -> Result<()> {
+        match &self.origin {
+            Origin::Made { .. } => self.reload(),
+            Origin::Given { .. } => Ok(()),
+        }
     }
 
     /// The pin of the topmost certificate that is sent: `sha256//` and the Base64 of the SHA-256 of its
@@ -295,6 +304,23 @@ mod tests {
         assert_ne!(second.current.load().cert[0], leaf);
         assert_eq!(second.pin().unwrap(), first.pin().unwrap());
         assert_eq!(second.current.load().cert.len(), 2);
+    }
+
+    #[test]
+    fn a_certificate_that_is_about_to_end_is_made_anew_while_the_server_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = made(dir.path(), &[]);
+        let leaf = || server.current.load().cert[0].clone();
+        let first = leaf();
+        server.renew().unwrap();
+        assert_eq!(leaf(), first, "it is good for long");
+        let about = dir.path().join("server.names");
+        let text = std::fs::read_to_string(&about).unwrap();
+        let (until, names) = text.split_once('\n').unwrap();
+        let nearly: i64 = until.parse::<i64>().unwrap() - 340 * 86_400;
+        std::fs::write(&about, format!("{nearly}\n{names}")).unwrap();
+        server.renew().unwrap();
+        assert_ne!(leaf(), first);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::model::{ChunkHash, ChunkPlace, NewChunk, PackId};
 
-pub use self::packs::{CHUNK_BYTES_MAX, PackOptions, end_of, open};
+pub use self::packs::{CHUNK_BYTES_MAX, PackOptions, RECORD_HEAD_BYTES, end_of, open};
 
 /// Which queue an append takes, so that a small put does not wait behind a bulk fsync. Each lane has
 /// an open pack of its own.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use depot_server::clock::SystemClock;
-use depot_server::config::Config;
+use depot_server::config::{Config, Store};
 use depot_server::error::Result;
 use depot_server::serve::Stores;
 use depot_server::upkeep::{Collected, Graces, Report, Upkeep};
@@ -24,7 +24,7 @@ pub(super) struct Gc {
 /// Checks everything.
 pub(super) async fn verify(config: Config) -> Result<ExitCode> {
     let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
-    let report = upkeep(&config, &stores).verify().await;
+    let report = stores.upkeep(&config.store).verify().await;
     stores.close().await;
     Ok(show(&report?))
 }
@@ -49,13 +49,14 @@ impl Gc {
     /// Collects. Nobody else is at work, so with no grace both passes are made at once.
     pub(super) async fn run(self, config: Config) -> Result<ExitCode> {
         let stores = Stores::open_to_collect(&config, Arc::new(SystemClock)).await?;
-        let done = self.collect(&upkeep(&config, &stores)).await;
+        let store = Store { compact_bytes_per_second: 0, ..config.store.clone() };
+        let done = self.collect(&stores.upkeep(&store)).await;
         stores.close().await;
         done.map(|()| ExitCode::SUCCESS)
     }
 
     async fn collect(&self, upkeep: &Upkeep) -> Result<()> {
-        upkeep.sweep(true).await?;
+        upkeep.sweep(Some(i64::MAX)).await?;
         let graces = Graces { unreferenced_ms: self.grace, empty_pack_ms: self.grace };
         let first = upkeep.collect(graces).await?;
         let mut done = vec![first];
@@ -75,15 +76,6 @@ impl Gc {
         ));
         Ok(())
     }
-}
-
-fn upkeep(config: &Config, stores: &Stores) -> Upkeep {
-    Upkeep::new(
-        Arc::clone(&stores.db),
-        Arc::clone(&stores.chunks),
-        Arc::clone(&stores.clock),
-        config.store.trash_days,
-    )
 }
 
 fn milliseconds(text: &str) -> Result<i64, String> {

@@ -25,7 +25,6 @@ pub struct ManifestBuilder {
 
 struct Written {
     key: ManifestKey,
-    index: u64,
     offset: u64,
 }
 
@@ -197,14 +196,11 @@ impl Contents {
             None => {
                 let now = self.clock.now();
                 let key = self.db.open_content(builder.size, builder.digest, now).await?;
-                builder.written.insert(Written { key, index: 0, offset: 0 })
+                builder.written.insert(Written { key, offset: 0 })
             }
         };
-        let (count, bytes) =
-            (pieces.len() as u64, pieces.iter().map(|piece| u64::from(piece.length)).sum::<u64>());
-        let place = (written.index, written.offset);
-        self.db.append_pieces(account, written.key, place, pieces).await?;
-        written.index += count;
+        let bytes = pieces.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
+        self.db.append_pieces(account, written.key, written.offset, pieces).await?;
         written.offset += bytes;
         Ok(())
     }

@@ -87,12 +87,12 @@ pub trait Contents {
     /// Begins a content whose list is too long to come at once.
     async fn open_content(&self, size: u64, digest: Digest, now: i64) -> Result<ManifestKey>;
 
-    /// Adds chunks to it: the first of them is number `index` and begins at byte `offset`.
+    /// Adds chunks to it: the first of them begins at byte `offset`.
     async fn append_pieces(
         &self,
         account: AccountId,
         key: ManifestKey,
-        (index, offset): (u64, u64),
+        offset: u64,
         pieces: Vec<Piece>,
     ) -> Result<()>;
 

@@ -15,6 +15,8 @@ pub struct StoreInfo {
     pub id: StoreId,
     /// Rises when it is put back to an earlier state.
     pub epoch: u64,
+    /// When the collector last ran to its end; when the store was made, before that.
+    pub collected_at: i64,
 }
 
 /// How much of a pack is still used.
@@ -63,6 +65,9 @@ pub trait Upkeep {
     /// Which store this is.
     async fn store(&self) -> Result<StoreInfo>;
 
+    /// Notes when the collector ran to its end.
+    async fn note_collected(&self, at: i64) -> Result<()>;
+
     /// For each pack, where its last registered record lies.
     async fn last_places(&self) -> Result<HashMap<PackId, ChunkPlace>>;
 
@@ -90,7 +95,8 @@ pub trait Upkeep {
     async fn chunks(&self, after: Option<ChunkHash>, limit: usize) -> Result<Vec<ChunkRow>>;
 
     /// Marks chunks that nothing referred to and that were registered before `registered_before`; from
-    /// now on they are reported missing.
+    /// now on they are reported missing. The mark is no older than any upload that is open: one that
+    /// began before may have been told that they are there.
     async fn condemn(
         &self,
         chunks: Vec<ChunkHash>,

@@ -127,14 +127,15 @@ impl Server {
     /// Serves until `shutdown`, then lets calls finish.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { listener, stores, certificates, rooms, bounds, config, .. } = self;
-        let (tls, connect) = match (server_config(certificates), services(&rooms)) {
+        let tls = server_config(Arc::clone(&certificates));
+        let (tls, connect) = match (tls, services(&rooms)) {
             (Ok(tls), Ok(connect)) => (tls, connect),
             (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(%error, "the server cannot be put together");
                 return;
             }
         };
-        let jobs = jobs::start(&stores, &config, shutdown.clone());
+        let jobs = jobs::start(&stores, certificates, &config, shutdown.clone());
         let stopping = rooms.stopping.clone();
         let ending = shutdown.clone();
         tokio::spawn(async move {

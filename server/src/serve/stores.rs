@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::changes::Watchers;
 use crate::chunks::{self, Chunks, Found, PackOptions, end_of};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::content::Reserve;
 use crate::db::{self, Db, Options};
 use crate::error::{Error, Result};
 use crate::serve::DataDir;
+use crate::upkeep::{Terms, Upkeep};
 
 /// Chunks taken in with one change.
 const ADOPTED: usize = 500;
@@ -28,6 +29,8 @@ pub struct Stores {
     pub watchers: Arc<Watchers>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// When they were opened: what was begun before that was begun by a process that has ended.
+    pub opened_at: i64,
     /// Held for as long as the stores are open.
     pub dir: DataDir,
 }
@@ -49,6 +52,7 @@ impl Stores {
         seal_open_packs: bool,
     ) -> Result<Self> {
         let dir = DataDir::open(&config.server.data)?;
+        let opened_at = clock.now();
         let reserve = Arc::new(Reserve::new(dir.reserve()));
         reserve.make_room_to_open()?;
         let watchers = Arc::new(Watchers::default());
@@ -73,7 +77,15 @@ impl Stores {
         };
         let (chunks, found) = blocking(move || chunks::open(packs, &known)).await?;
         adopt(&*db, found, clock.now()).await?;
-        Ok(Self { db, chunks, reserve, watchers, clock, dir })
+        Ok(Self { db, chunks, reserve, watchers, clock, opened_at, dir })
+    }
+
+    /// What keeps them sound and small.
+    pub fn upkeep(&self, config: &config::Store) -> Upkeep {
+        let (db, chunks) = (Arc::clone(&self.db), Arc::clone(&self.chunks));
+        let config::Store { trash_days, compact_bytes_per_second, .. } = *config;
+        let terms = Terms { trash_days, compact_bytes_per_second };
+        Upkeep::new(db, chunks, Arc::clone(&self.clock), terms)
     }
 
     /// Closes them; dropping waits for what is queued.

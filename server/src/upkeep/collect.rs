@@ -5,6 +5,8 @@
 //! until each of those has ended. Who refers to one again clears the mark in the same transaction. Second
 //! pass, a day later: what is still condemned and still not referred to loses its row. A pack that is
 //! mostly dead is rewritten, and an empty one unlinked a day after that.
+//!
+//! Unlinking goes before rewriting: on a full disk it is what makes the room that rewriting needs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,28 +52,27 @@ pub struct Collected {
 }
 
 impl Upkeep {
-    /// Runs the collector once.
-    pub async fn collect(&self, graces: Graces) -> Result<Collected> {
-        let now = self.clock.now();
-        let mut done =
-            Collected { contents: self.sweep_contents(graces, now).await?, ..Collected::default() };
-        let filter = self.referred().await?;
-        self.chunks_pass(&filter, graces, now, &mut done).await?;
-        done.moved = self.compact().await?;
-        done.packs = self.unlink_empty(graces).await?;
-        Ok(done)
+    /// Whether the collector has not run to its end for so long, by whichever process.
+    pub async fn collecting_is_due(&self, every_ms: i64) -> Result<bool> {
+        let (now, last) = (self.clock.now(), self.db.store().await?.collected_at);
+        // A clock that was put back would have it wait for years.
+        Ok(!(last..last.saturating_add(every_ms)).contains(&now))
     }
 
-    async fn sweep_contents(&self, graces: Graces, now: i64) -> Result<usize> {
-        let mut gone = 0;
-        loop {
-            let before = now - graces.unreferenced_ms;
-            let some = self.db.sweep_contents(before, now, JOB_ROWS).await?;
-            gone += some;
-            if some < JOB_ROWS {
-                return Ok(gone);
-            }
-        }
+    /// Runs the collector once.
+    pub async fn collect(&self, graces: Graces) -> Result<Collected> {
+        let began = self.clock.now();
+        let before = began.saturating_sub(graces.unreferenced_ms);
+        let contents = self.db.sweep_contents(before, began, JOB_ROWS).await?;
+        let mut done = Collected { contents, ..Collected::default() };
+        let filter = self.referred().await?;
+        self.chunks_pass(&filter, graces, began, &mut done).await?;
+        done.packs = self.unlink_empty(graces).await?;
+        done.moved = self.compact().await?;
+        // With no grace what was rewritten goes at once.
+        done.packs += self.unlink_empty(graces).await?;
+        self.db.note_collected(began).await?;
+        Ok(done)
     }
 
     /// Everything that is referred to, as of one moment.
@@ -95,13 +96,13 @@ impl Upkeep {
         &self,
         filter: &Filter,
         graces: Graces,
-        now: i64,
+        began: i64,
         done: &mut Collected,
     ) -> Result<()> {
         // What an open upload has brought or was told of is left alone.
         let oldest_upload = self.db.oldest_lease().await?.unwrap_or(i64::MAX);
-        let registered_before = oldest_upload.min(now.saturating_sub(graces.unreferenced_ms) + 1);
-        let collected_before = now - graces.unreferenced_ms;
+        let collected_before = began.saturating_sub(graces.unreferenced_ms);
+        let registered_before = oldest_upload.min(collected_before.saturating_add(1));
         let mut after = None;
         loop {
             let rows = self.db.chunks(after, LOOKED_AT).await?;
@@ -124,8 +125,9 @@ impl Upkeep {
                     some.iter().partition(|row| row.condemned_at.is_some());
                 let names = |rows: &[&ChunkRow]| rows.iter().map(|row| row.hash).collect();
                 if !new.is_empty() {
-                    let condemned = self.db.condemn(names(&new), registered_before, now).await?;
-                    done.condemned += condemned;
+                    // An upload that began in the middle of this run was told that they are there.
+                    let now = self.clock.now();
+                    done.condemned += self.db.condemn(names(&new), registered_before, now).await?;
                 }
                 if !old.is_empty() {
                     let (gone, bytes) = self.db.collect(names(&old), collected_before).await?;

@@ -2,10 +2,13 @@
 //! pack is unlinked when nobody can be reading it any more.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::chunks::{Lane, PackInfo};
+use tokio::time::{Instant, sleep_until};
+
+use crate::chunks::{Lane, PackInfo, RECORD_HEAD_BYTES};
 use crate::db::ChunkRow;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::model::{NewChunk, PackId};
 use crate::upkeep::{Graces, Upkeep};
 
@@ -16,26 +19,37 @@ const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_CHUNKS: usize = 256;
 
 impl Upkeep {
-    /// Rewrites mostly dead packs; how many chunks were moved.
+    /// Rewrites mostly dead packs; how many chunks were moved. A pack that cannot be rewritten now is
+    /// left for another run: nothing is lost by that but time.
     pub(super) async fn compact(&self) -> Result<usize> {
-        let living: HashMap<PackId, u64> =
-            self.db.pack_uses().await?.into_iter().map(|pack| (pack.pack, pack.bytes)).collect();
-        let mut moved = 0;
-        for PackInfo { id, bytes, sealed } in self.chunks.packs().await? {
-            let lives = living.get(&id).copied().unwrap_or(0);
-            if !sealed || lives * 100 > bytes * LIVING_PERCENT_MAX {
+        let mut moved = Moved::at(self.terms.compact_bytes_per_second);
+        for (pack, living) in self.sealed_packs().await? {
+            if living == 0 || living * 100 > pack.bytes * LIVING_PERCENT_MAX {
                 continue;
             }
-            if lives > 0 {
-                moved += self.empty(id).await?;
+            if let Err(error) = self.empty(pack.id, &mut moved).await {
+                tracing::warn!(pack = %pack.id, %error, cause = error.chain(), "not rewritten");
+                if matches!(error.kind(), Kind::DiskFull | Kind::ReadOnly) {
+                    break;
+                }
             }
-            self.db.note_empty(id, self.clock.now()).await?;
         }
-        Ok(moved)
+        Ok(moved.chunks)
     }
 
-    async fn empty(&self, pack: PackId) -> Result<usize> {
-        let (mut offset, mut moved) = (0, 0);
+    /// The packs that are never appended to again, and bytes of the records in them that live.
+    async fn sealed_packs(&self) -> Result<Vec<(PackInfo, u64)>> {
+        let uses = self.db.pack_uses().await?;
+        let living: HashMap<PackId, u64> = uses
+            .into_iter()
+            .map(|pack| (pack.pack, pack.bytes + pack.chunks * RECORD_HEAD_BYTES))
+            .collect();
+        let packs = self.chunks.packs().await?.into_iter().filter(|pack| pack.sealed);
+        Ok(packs.map(|pack| (pack, living.get(&pack.id).copied().unwrap_or(0))).collect())
+    }
+
+    async fn empty(&self, pack: PackId, moved: &mut Moved) -> Result<()> {
+        let mut offset = 0;
         loop {
             let mut rows = self.db.chunks_of(pack, offset, BATCH_CHUNKS).await?;
             let mut bytes = 0;
@@ -48,15 +62,16 @@ impl Upkeep {
                     .count(),
             );
             let Some(last) = rows.last() else {
-                return Ok(moved);
+                return self.db.note_empty(pack, self.clock.now()).await;
             };
             offset = last.place.offset + 1;
-            moved += rows.len();
-            self.relocate(rows).await?;
+            moved.bytes += rows.iter().map(|row| u64::from(row.place.length)).sum::<u64>();
+            moved.chunks += self.relocate(rows).await?;
+            moved.keep_pace().await;
         }
     }
 
-    async fn relocate(&self, rows: Vec<ChunkRow>) -> Result<()> {
+    async fn relocate(&self, rows: Vec<ChunkRow>) -> Result<usize> {
         let mut chunks = Vec::with_capacity(rows.len());
         let mut from = Vec::with_capacity(rows.len());
         for row in rows {
@@ -71,21 +86,51 @@ impl Upkeep {
             }
         }
         if chunks.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let places = self.chunks.append(Lane::Bulk, chunks).await?;
         let moved = from.into_iter().zip(places);
-        self.db.relocate(moved.map(|(row, to)| (row.hash, row.place, to)).collect()).await
+        let moved: Vec<_> = moved.map(|(row, to)| (row.hash, row.place, to)).collect();
+        let count = moved.len();
+        self.db.relocate(moved).await?;
+        Ok(count)
     }
 
-    /// Unlinks packs that have been empty for long enough; how many.
+    /// Notes which sealed packs are empty and unlinks those that have been for long enough; how many.
     pub(super) async fn unlink_empty(&self, graces: Graces) -> Result<usize> {
-        let before = self.clock.now() - graces.empty_pack_ms;
+        for (pack, living) in self.sealed_packs().await? {
+            if living == 0 {
+                self.db.note_empty(pack.id, self.clock.now()).await?;
+            }
+        }
+        let before = self.clock.now().saturating_sub(graces.empty_pack_ms);
         let packs = self.db.empty_packs(before).await?;
         for pack in &packs {
             self.chunks.remove(*pack).await?;
             self.db.forget_pack(*pack).await?;
         }
         Ok(packs.len())
+    }
+}
+
+/// What has been moved so far, and how fast that may go: people's reads want the same disk.
+struct Moved {
+    began: Instant,
+    bytes_per_second: u64,
+    bytes: u64,
+    chunks: usize,
+}
+
+impl Moved {
+    fn at(bytes_per_second: u64) -> Self {
+        Self { began: Instant::now(), bytes_per_second, bytes: 0, chunks: 0 }
+    }
+
+    /// Waits until as much as was moved may have been.
+    async fn keep_pace(&self) {
+        let due = self.bytes.saturating_mul(1_000).checked_div(self.bytes_per_second);
+        if let Some(milliseconds) = due {
+            sleep_until(self.began + Duration::from_millis(milliseconds)).await;
+        }
     }
 }

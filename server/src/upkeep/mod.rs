@@ -5,6 +5,8 @@ mod collect;
 mod compact;
 mod filter;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::sync::Arc;
@@ -20,8 +22,16 @@ pub use verify::{Finding, Report};
 /// Rows of one background job.
 const JOB_ROWS: usize = 500;
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// How long things are kept, and how fast they may be moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Days that removed entries are kept.
+    pub trash_days: u64,
+    /// Bytes of chunks moved out of mostly dead packs in a second; 0: as fast as it goes.
+    pub compact_bytes_per_second: u64,
+}
 
 /// The jobs over the two stores.
 #[derive(Clone)]
@@ -29,17 +39,17 @@ pub struct Upkeep {
     db: Arc<dyn Db>,
     chunks: Arc<dyn Chunks>,
     clock: Arc<dyn Clock>,
-    trash_days: u64,
+    terms: Terms,
 }
 
 impl Upkeep {
-    /// Over these stores; what was removed is purged after `trash_days`.
+    /// Over these stores.
     pub fn new(
         db: Arc<dyn Db>,
         chunks: Arc<dyn Chunks>,
         clock: Arc<dyn Clock>,
-        trash_days: u64,
+        terms: Terms,
     ) -> Self {
-        Self { db, chunks, clock, trash_days }
+        Self { db, chunks, clock, terms }
     }
 }

@@ -23,8 +23,9 @@ pub struct Swept {
 }
 
 impl Upkeep {
-    /// Sweeps once. At the start of a server no commit can be under way, so all of them are swept.
-    pub async fn sweep(&self, at_start: bool) -> Result<Swept> {
+    /// Sweeps once. Commits begun before `left_before` were left by a process that has ended: nobody
+    /// will finish them.
+    pub async fn sweep(&self, left_before: Option<i64>) -> Result<Swept> {
         let now = self.clock.now();
         let mut swept = Swept::default();
         loop {
@@ -35,12 +36,12 @@ impl Upkeep {
             }
         }
         swept.expired = self.db.expire(now - LEASE_MS, now).await?;
-        let before = if at_start { i64::MAX } else { now - STAGING_MS };
+        let before = left_before.unwrap_or(i64::MIN).max(now - STAGING_MS);
         for commit in self.db.abandoned(before).await? {
             while self.db.abandon(commit, JOB_ROWS).await? {}
             swept.commits += 1;
         }
-        let kept = i64::try_from(self.trash_days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
+        let kept = i64::try_from(self.terms.trash_days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
         while self.db.purge_trash(now.saturating_sub(kept)).await? {
             swept.trashed += 1;
         }

@@ -100,9 +100,12 @@ pub fn open(
     Ok((Arc::new(packs), found))
 }
 
+/// Bytes of a pack that a chunk takes besides its own.
+pub const RECORD_HEAD_BYTES: u64 = record::HEAD_BYTES as u64;
+
 /// The first byte after a chunk's record.
 pub fn end_of(place: &ChunkPlace) -> u64 {
-    place.offset + record::HEAD_BYTES as u64 + u64::from(place.length)
+    place.offset + RECORD_HEAD_BYTES + u64::from(place.length)
 }
 
 fn open_on(

@@ -180,11 +180,9 @@ fn chunks(count: u32) -> Vec<Vec<u8>> {
 async fn in_parts(person: &Person, pieces: &[Piece], part: usize) -> ManifestKey {
     let whole = manifest(pieces.to_vec());
     let key = person.db.open_content(whole.size, whole.digest, person.now()).await.unwrap();
-    let (mut index, mut offset) = (0, 0);
+    let mut offset = 0;
     for some in pieces.chunks(part) {
-        let place = (index, offset);
-        person.db.append_pieces(person.id, key, place, some.to_vec()).await.unwrap();
-        index += some.len() as u64;
+        person.db.append_pieces(person.id, key, offset, some.to_vec()).await.unwrap();
         offset += some.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
     }
     person.db.close_content(key, whole.id).await.unwrap()
@@ -203,7 +201,7 @@ async fn a_long_list_comes_in_parts(world: &World) {
     assert_eq!((manifests.len(), manifests[0].key), (1, key));
     assert!(manifests[0].pieces == pieces);
     let open = ann.db.open_content(9, Digest([1; 32]), ann.now()).await.unwrap();
-    let foreign = bob.db.append_pieces(bob.id, open, (0, 0), pieces[..2].to_vec()).await;
+    let foreign = bob.db.append_pieces(bob.id, open, 0, pieces[..2].to_vec()).await;
     assert_eq!(refused(foreign), Kind::ChunksMissing);
     let open = ann.db.manifests(key, 9).await.unwrap();
     assert_eq!((open[0].id, open[0].pieces.len()), (None, 0));
@@ -226,7 +224,7 @@ async fn a_list_that_has_ended_or_gone_takes_no_more(world: &World) {
     let pieces = fill_all(&ann, &chunks(3)).await;
     let key = in_parts(&ann, &pieces, 2).await;
     for key in [key, ManifestKey(1_000)] {
-        let more = ann.db.append_pieces(ann.id, key, (3, 6), pieces[..1].to_vec()).await;
+        let more = ann.db.append_pieces(ann.id, key, 6, pieces[..1].to_vec()).await;
         assert_eq!(refused(more), Kind::Aborted, "{key:?}");
     }
     let gone = ann.db.close_content(ManifestKey(1_000), [9; 32]).await;

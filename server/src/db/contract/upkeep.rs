@@ -15,6 +15,8 @@ stories! {
     only_old_chunks_are_condemned
     a_condemned_chunk_is_collected_when_its_time_has_come
     an_upload_that_was_told_of_a_chunk_keeps_it
+    a_mark_is_no_older_than_an_open_upload
+    the_store_knows_when_it_was_last_collected
     whoever_refers_to_a_chunk_saves_it
     contents_go_in_two_passes
     many_contents_go_in_one_run
@@ -138,6 +140,29 @@ async fn an_upload_that_was_told_of_a_chunk_keeps_it(world: &World) {
     assert_eq!(collect(&bob, b"one", i64::MAX).await, 1, "the second was not");
 }
 
+async fn a_mark_is_no_older_than_an_open_upload(world: &World) {
+    let ann = world.account("ann").await;
+    ann.content(b"one").await;
+    let began = world.now();
+    world.later(10);
+    let upload = UploadId::new();
+    let hashes = vec![ChunkHash::of(b"one")];
+    let missing = ann.db.missing(ann.upload(upload), hashes.clone()).await.unwrap();
+    assert_eq!(missing, [false], "a run of the collector is under way");
+    assert_eq!(ann.db.condemn(hashes, i64::MAX, began).await.unwrap(), 1);
+    assert_eq!(collect(&ann, b"one", i64::MAX).await, 0, "it was told that the chunk is there");
+    ann.db.close_upload(ann.id, upload).await.unwrap();
+    assert_eq!(collect(&ann, b"one", i64::MAX).await, 1);
+}
+
+async fn the_store_knows_when_it_was_last_collected(world: &World) {
+    let made = world.db().store().await.unwrap().collected_at;
+    assert!(made > 0, "a new store has been collected");
+    world.db().note_collected(made + 10).await.unwrap();
+    world.reopen();
+    assert_eq!(world.db().store().await.unwrap().collected_at, made + 10);
+}
+
 async fn whoever_refers_to_a_chunk_saves_it(world: &World) {
     let (ann, bob) = (world.account("ann").await, world.account("bob").await);
     let chunk = b"one";
@@ -156,7 +181,7 @@ async fn whoever_refers_to_a_chunk_saves_it(world: &World) {
             3 => drop(ann.db.add_contents(ann.id, vec![list()], world.now()).await.unwrap()),
             4 => {
                 let pieces = vec![piece(chunk), piece(b"two")];
-                ann.db.append_pieces(ann.id, open, (0, 0), pieces).await.unwrap();
+                ann.db.append_pieces(ann.id, open, 0, pieces).await.unwrap();
             }
             5 => {
                 let attachments = vec![attached("f", AttachmentSource::Content(one))];
@@ -234,7 +259,7 @@ async fn a_content_that_is_wanted_again_stays(world: &World) {
     // One that is still coming in is kept as long as more of it comes.
     let open = ann.db.open_content(6, first.digest, world.now()).await.unwrap();
     sweep().await;
-    ann.db.append_pieces(ann.id, open, (0, 0), vec![piece(b"one")]).await.unwrap();
+    ann.db.append_pieces(ann.id, open, 0, vec![piece(b"one")]).await.unwrap();
     assert_eq!(sweep().await, 0);
     assert_eq!(sweep().await, 1, "and no longer");
 }

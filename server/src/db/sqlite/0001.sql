@@ -8,7 +8,9 @@ CREATE TABLE store (
   epoch INTEGER NOT NULL,
   -- Unicode version that name_key columns were folded with.
   fold_version INTEGER NOT NULL,
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  -- When the collector last ran to its end; when the store was made, before that.
+  collected_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE account (
@@ -120,8 +122,7 @@ CREATE INDEX content_unreferenced ON content (unreferenced_at) WHERE unreference
 CREATE TABLE segment (
   key INTEGER PRIMARY KEY,
   content INTEGER NOT NULL REFERENCES content (key) ON DELETE CASCADE,
-  -- Number of the first chunk in it, and the byte of the content where that begins.
-  first INTEGER NOT NULL,
+  -- Byte of the content where the first chunk in it begins.
   offset INTEGER NOT NULL,
   pieces BLOB NOT NULL
 ) STRICT;

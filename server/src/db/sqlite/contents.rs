@@ -76,13 +76,11 @@ impl Contents for Sqlite {
         &self,
         account: AccountId,
         key: ManifestKey,
-        (index, offset): (u64, u64),
+        offset: u64,
         pieces: Vec<Piece>,
     ) -> Result<()> {
-        self.write("contents.append", move |tx| {
-            append_pieces(tx, account, (key, index, offset), &pieces)
-        })
-        .await
+        self.write("contents.append", move |tx| append_pieces(tx, account, (key, offset), &pieces))
+            .await
     }
 
     async fn close_content(&self, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
@@ -304,7 +302,7 @@ fn add_content(
         return Ok(key);
     }
     let key = open_content(tx, new.size, new.digest, now)?;
-    insert_segments(tx, (key, 0, 0), &new.pieces)?;
+    insert_segments(tx, (key, 0), &new.pieces)?;
     close_content(tx, key, new.id)
 }
 
@@ -325,7 +323,7 @@ fn open_content(tx: &Tx<'_>, size: u64, digest: Digest, now: i64) -> Result<Mani
 fn append_pieces(
     tx: &mut Tx<'_>,
     account: AccountId,
-    place: (ManifestKey, u64, u64),
+    place: (ManifestKey, u64),
     pieces: &[Piece],
 ) -> Result<()> {
     refer_all(tx, account, pieces)?;
@@ -339,17 +337,16 @@ fn append_pieces(
 
 fn insert_segments(
     tx: &Tx<'_>,
-    (key, mut index, mut offset): (ManifestKey, u64, u64),
+    (key, mut offset): (ManifestKey, u64),
     pieces: &[Piece],
 ) -> Result<()> {
     for segment in pieces.chunks(SEGMENT_PIECES) {
         let mut encoded = Vec::with_capacity(segment.len() * Piece::ENCODED_BYTES);
         segment.iter().for_each(|piece| piece.encode_to(&mut encoded));
         tx.execute(
-            "INSERT INTO segment (content, first, offset, pieces) VALUES (?1, ?2, ?3, ?4)",
-            (key, index, offset, encoded),
+            "INSERT INTO segment (content, offset, pieces) VALUES (?1, ?2, ?3)",
+            (key, offset, encoded),
         )?;
-        index += segment.len() as u64;
         offset += segment.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
     }
     Ok(())

@@ -15,7 +15,7 @@ const MAY_SCAN: [(&str, &str); 8] = [
     ("WHERE admin AND disabled_at IS NULL", "an index of its own holds the administrators alone"),
     ("ORDER BY used_at DESC", "sorts the logins of one account: 100 at most"),
     ("ORDER BY touched_at, upload", "sorts the uploads of one account: 16 at most"),
-    ("min(opened_at) FROM lease", "uploads under way are few, and the collector alone asks"),
+    ("(opened_at) FROM lease", "uploads under way are few, and the collector alone asks"),
     ("DELETE FROM lease WHERE touched_at", "uploads under way are few; once an hour"),
     ("DELETE FROM session WHERE expires_at", "once an hour"),
     ("FROM staged_commit WHERE opened_at", "few commits are under way; once an hour"),

@@ -23,8 +23,8 @@ pub(super) fn bring_up_to_date(conn: &mut Connection) -> Result<()> {
         tx.pragma_update(None, "user_version", number + 1)?;
         if number == 0 {
             tx.execute(
-                "INSERT INTO store (one, id, epoch, fold_version, created_at)
-                 VALUES (1, ?1, 1, ?2, unixepoch() * 1000)",
+                "INSERT INTO store (one, id, epoch, fold_version, created_at, collected_at)
+                 VALUES (1, ?1, 1, ?2, unixepoch() * 1000, unixepoch() * 1000)",
                 (StoreId::new().as_bytes(), FOLD_VERSION),
             )?;
         }

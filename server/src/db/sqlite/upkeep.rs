@@ -22,10 +22,17 @@ const LOOKED_AT: usize = 5_000;
 impl Upkeep for Sqlite {
     async fn store(&self) -> Result<StoreInfo> {
         self.read("upkeep.store", |conn| {
-            one(conn, "SELECT id, epoch FROM store", [], |row| {
-                Ok(StoreInfo { id: row.get(0)?, epoch: row.get(1)? })
+            one(conn, "SELECT id, epoch, collected_at FROM store", [], |row| {
+                Ok(StoreInfo { id: row.get(0)?, epoch: row.get(1)?, collected_at: row.get(2)? })
             })?
             .ok_or_else(|| Error::new(Kind::DataLoss, "the database does not say which it is"))
+        })
+        .await
+    }
+
+    async fn note_collected(&self, at: i64) -> Result<()> {
+        self.write_behind("upkeep.note_collected", move |tx| {
+            tx.execute("UPDATE store SET collected_at = ?1 WHERE one = 1", [at]).map(drop)
         })
         .await
     }
@@ -97,9 +104,11 @@ impl Upkeep for Sqlite {
         now: i64,
     ) -> Result<usize> {
         self.write_behind("upkeep.condemn", move |tx| {
+            let newest = one(tx.conn(), "SELECT max(opened_at) FROM lease", [], |row| row.get(0))?;
+            let at = newest.flatten().map_or(now, |opened_at: i64| now.max(opened_at));
             let sql = "UPDATE chunk SET condemned_at = ?3
                        WHERE hash = ?1 AND registered_at < ?2 AND condemned_at IS NULL";
-            chunks.iter().map(|hash| tx.execute(sql, (hash, registered_before, now))).sum()
+            chunks.iter().map(|hash| tx.execute(sql, (hash, registered_before, at))).sum()
         })
         .await
     }

@@ -1,0 +1,280 @@
+//! Stories of upkeep over real stores: a `House` whose disk can be full and whose clock stands still.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::chunks::{self, Chunks, Lane, PackInfo, PackOptions, RECORD_HEAD_BYTES, Record};
+use crate::clock::Clock;
+use crate::db::{Arrived, CommitPlan, Db, FileWrite, NewAccount, Options, Removal, Upload, open};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    AccountId, AccountName, ChunkHash, ChunkPlace, Content, Digest, NewChunk, PackId, TreePath,
+    UploadId,
+};
+use crate::upkeep::{DAY_MS, Graces, Terms, Upkeep};
+
+const NONE: Graces = Graces { unreferenced_ms: 0, empty_pack_ms: 0 };
+const TERMS: Terms = Terms { trash_days: 30, compact_bytes_per_second: 0 };
+
+/// Packs on a disk that can be full.
+struct Disk {
+    packs: Arc<dyn Chunks>,
+    full: AtomicBool,
+}
+
+#[async_trait]
+impl Chunks for Disk {
+    async fn append(&self, lane: Lane, chunks: Vec<NewChunk>) -> Result<Vec<ChunkPlace>> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::DiskFull, "as a test"));
+        }
+        self.packs.append(lane, chunks).await
+    }
+
+    async fn read(&self, hash: ChunkHash, place: ChunkPlace) -> Result<Bytes> {
+        self.packs.read(hash, place).await
+    }
+
+    async fn packs(&self) -> Result<Vec<PackInfo>> {
+        self.packs.packs().await
+    }
+
+    async fn scan(
+        &self,
+        pack: PackId,
+        offset: u64,
+        limit: usize,
+    ) -> Result<(Vec<Record>, Option<u64>)> {
+        self.packs.scan(pack, offset, limit).await
+    }
+
+    async fn remove(&self, pack: PackId) -> Result<()> {
+        self.packs.remove(pack).await
+    }
+}
+
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+struct House {
+    _dir: TempDir,
+    db: Arc<dyn Db>,
+    disk: Arc<Disk>,
+    clock: Arc<Hand>,
+    upkeep: Upkeep,
+    ann: AccountId,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::at(TERMS).await
+    }
+
+    /// Packs are full after 4 KiB.
+    async fn at(terms: Terms) -> Self {
+        let dir = TempDir::new().unwrap();
+        let options = Options {
+            path: dir.path().join("meta.sqlite3"),
+            writer_queue_max: 64,
+            readers: 1,
+            cache_bytes: 1 << 20,
+            committed: Arc::new(|_| {}),
+            make_room: Arc::new(|| false),
+        };
+        let packs =
+            PackOptions { pack_bytes_max: 4 << 10, ..PackOptions::new(dir.path().join("packs")) };
+        let db = open(options).unwrap();
+        let (packs, _) = chunks::open(
+            packs,
+            &db.last_places().await.unwrap().into_keys().map(|pack| (pack, 0)).collect(),
+        )
+        .unwrap();
+        let disk = Arc::new(Disk { packs, full: AtomicBool::new(false) });
+        let clock = Arc::new(Hand(AtomicI64::new(db.store().await.unwrap().collected_at)));
+        let upkeep =
+            Upkeep::new(Arc::clone(&db), Arc::clone(&disk) as _, Arc::clone(&clock) as _, terms);
+        let new = NewAccount {
+            name: AccountName::parse("ann").unwrap(),
+            password: "a hash".to_owned(),
+            admin: false,
+            quota: None,
+            only_first_admin: false,
+            now: clock.now(),
+        };
+        let ann = db.create_account(new).await.unwrap().id;
+        Self { _dir: dir, db, disk, clock, upkeep, ann }
+    }
+
+    fn later(&self, milliseconds: i64) {
+        self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// Stores a chunk of so many bytes and puts a file of it at `/NUMBER`.
+    async fn put(&self, number: u8, length: usize) -> ChunkHash {
+        let bytes = vec![number; length];
+        let hash = ChunkHash::of(&bytes);
+        let length = u32::try_from(length).unwrap();
+        let new = NewChunk { hash, data: vec![bytes.into()], length };
+        let places = self.disk.packs.append(Lane::Bulk, vec![new]).await.unwrap();
+        let id = UploadId::new();
+        let upload = Upload { account: self.ann, id, leases_max: 16, now: self.clock.now() };
+        let arrived = Arrived { hash, length, place: Some(places[0]) };
+        self.db.register(upload, vec![arrived]).await.unwrap();
+        let content = Content { size: length.into(), digest: Digest(hash.0), manifest: None };
+        let write = FileWrite {
+            account: self.ann,
+            request: None,
+            upload: Some(id),
+            path: path(number),
+            content,
+            mode: None,
+            modified_ns: 5,
+            if_generation: None,
+            now: self.clock.now(),
+        };
+        self.db.write_file(write).await.unwrap();
+        hash
+    }
+
+    /// Removes a file for good.
+    async fn purge(&self, number: u8) {
+        let removal = Removal {
+            account: self.ann,
+            request: None,
+            path: path(number),
+            recursive: false,
+            if_generation: None,
+            now: self.clock.now(),
+        };
+        self.db.remove(removal).await.unwrap();
+        while self.db.purge_trash(i64::MAX).await.unwrap() {}
+    }
+
+    async fn packs(&self) -> usize {
+        self.disk.packs().await.unwrap().len()
+    }
+}
+
+fn path(number: u8) -> TreePath {
+    TreePath::parse_relative(&number.to_string(), "path").unwrap()
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_its_dead_packs_back() {
+    let house = House::new().await;
+    // A pack that dies, one that is mostly dead, and one that lives.
+    for (number, length) in [(1, 4_000), (2, 3_500), (3, 400), (4, 4_000), (5, 10)] {
+        house.put(number, length).await;
+    }
+    assert_eq!(house.packs().await, 4);
+    house.purge(1).await;
+    house.purge(2).await;
+    house.disk.full.store(true, Ordering::SeqCst);
+    house.upkeep.collect(NONE).await.unwrap();
+    house.later(1);
+    let done = house.upkeep.collect(NONE).await.unwrap();
+    assert_eq!((done.chunks, done.packs, done.moved), (2, 1, 0), "nothing can be moved");
+    house.disk.full.store(false, Ordering::SeqCst);
+    house.later(1);
+    let done = house.upkeep.collect(NONE).await.unwrap();
+    assert_eq!((done.packs, done.moved), (1, 1), "now there is room");
+    assert_eq!(house.packs().await, 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_an_empty_pack_back_a_day_later() {
+    let house = House::new().await;
+    for (number, length) in [(1, 4_000), (2, 3_500), (3, 400), (4, 10)] {
+        house.put(number, length).await;
+    }
+    house.purge(1).await;
+    house.purge(2).await;
+    house.disk.full.store(true, Ordering::SeqCst);
+    let mut unlinked = 0;
+    for _ in 0..4 {
+        unlinked += house.upkeep.collect(Graces::default()).await.unwrap().packs;
+        house.later(DAY_MS);
+    }
+    assert_eq!((unlinked, house.packs().await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_pack_of_small_chunks_that_all_live_is_not_rewritten() {
+    let house = House::new().await;
+    for number in 0..60 {
+        house.put(number, 8).await;
+    }
+    assert!(house.packs().await > 1 && RECORD_HEAD_BYTES > 8);
+    assert_eq!(house.upkeep.collect(NONE).await.unwrap().moved, 0);
+}
+
+#[tokio::test]
+async fn what_is_moved_is_moved_no_faster_than_it_may_be() {
+    let terms = Terms { compact_bytes_per_second: 1_000, ..TERMS };
+    let house = House::at(terms).await;
+    for (number, length) in [(1, 3_500), (2, 300), (3, 500)] {
+        house.put(number, length).await;
+    }
+    house.purge(1).await;
+    house.upkeep.collect(NONE).await.unwrap();
+    house.later(1);
+    let began = Instant::now();
+    assert_eq!(house.upkeep.collect(NONE).await.unwrap().moved, 1);
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn collecting_is_due_by_the_time_of_the_last_run() {
+    let house = House::new().await;
+    let due = async || house.upkeep.collecting_is_due(DAY_MS).await.unwrap();
+    assert!(!due().await, "the store is new");
+    house.later(DAY_MS);
+    assert!(due().await);
+    house.upkeep.collect(Graces::default()).await.unwrap();
+    assert!(!due().await);
+    house.later(-1);
+    assert!(due().await, "a clock that was put back keeps nobody waiting for years");
+}
+
+#[tokio::test]
+async fn a_commit_begun_since_the_start_is_not_swept() {
+    let house = House::new().await;
+    let plan = |base| CommitPlan {
+        account: house.ann,
+        request: None,
+        upload: None,
+        base: path(base),
+        if_absent: false,
+        merge_entries_max: 100,
+        held: false,
+        now: house.clock.now(),
+    };
+    house.db.stage_open(plan(1)).await.unwrap();
+    house.later(1);
+    let opened_at = house.clock.now();
+    let (new, plan) = (house.db.stage_open(plan(2)).await.unwrap(), plan(2));
+    house.later(1);
+    let swept = house.upkeep.sweep(Some(opened_at)).await.unwrap();
+    assert_eq!(swept.commits, 1, "the one that was left");
+    house.db.publish(&new, plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chunk_is_condemned_when_it_is_marked_not_when_the_run_began() {
+    let house = House::new().await;
+    let hash = house.put(1, 10).await;
+    house.purge(1).await;
+    house.upkeep.collect(NONE).await.unwrap();
+    let row = house.db.chunks(None, 1).await.unwrap()[0];
+    assert_eq!((row.hash, row.condemned_at), (hash, Some(house.clock.now())));
+}
