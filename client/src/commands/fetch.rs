@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -15,12 +16,11 @@ use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
-use crate::mail::fetch::{Unread, letters};
+use crate::mail::fetch::{Arrived, Attaching, Unread};
 use crate::mail::maildir::{Kept, Maildir, Written};
-use crate::mail::rfc5322::Letter;
 use crate::mail::{Acks, show};
 use crate::output::json::MessageLine;
-use crate::transfer::{Downloads, joined};
+use crate::transfer::Downloads;
 use crate::units;
 
 /// Messages that are handed on together; one with attachments goes by itself, because it is large.
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// Keep them in a Maildir instead of printing them
     #[arg(long, value_name = "MAILDIR")]
     into: Option<PathBuf>,
-    /// With --into: attachments up to this size are inside
+    /// With --into: so much of a message's attachments is inside
     #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "25M")]
     inline_max: u64,
     /// Exit with 12 where nothing is unread
@@ -136,43 +136,48 @@ impl Keeping<'_> {
         unread: &mut Unread,
     ) -> Result<Fetched> {
         let domain = self.session.address().mail_domain();
-        let maildir = block_in_place(|| Maildir::open(path, &domain))?;
-        let (letters_out, letters_in) = sync_channel(BATCHES_QUEUED);
-        let keeper = self.keeper(maildir, letters_in);
-        let arrived = self.arrive(inline_max, unread, letters_out).await;
-        let count = joined(keeper.await);
-        match (arrived, count) {
-            (Ok(damaged), Ok(messages)) => {
-                if messages > 0 {
-                    let messages = units::count(messages as usize, "message");
-                    self.app.output.note(&format!("kept {messages} in {}", path.display()));
-                }
-                Ok(Fetched { messages, damaged })
-            }
-            // A keeper that has failed makes what arrives fail too, and knows why.
-            (_, Err(error)) | (Err(error), _) => Err(error),
+        let maildir = Arc::new(block_in_place(|| Maildir::open(path, &domain))?);
+        let (out, arrived) = sync_channel(BATCHES_QUEUED);
+        let keeper = self.keeper(maildir.clone(), arrived);
+        let downloads = Downloads::new(self.session);
+        let attaching = Attaching { downloads: &downloads, maildir: &maildir, inline_max };
+        let arrived = self.arrive(&attaching, unread, out).await;
+        let kept = keeper.await.map_err(|error| Error::io("keep messages", &error.into()))?;
+        if kept.messages > 0 {
+            let messages = units::count(kept.messages as usize, "message");
+            self.app.output.note(&format!("kept {messages} in {}", path.display()));
         }
+        // A keeper that has failed makes what arrives fail too, and knows why.
+        kept.ended?;
+        Ok(Fetched { messages: kept.messages, damaged: arrived? })
     }
 
+    /// Hands on what has arrived, also before an error.
     async fn arrive(
         &self,
-        inline_max: u64,
+        attaching: &Attaching<'_>,
         unread: &mut Unread,
-        out: SyncSender<Vec<Letter>>,
+        out: SyncSender<Vec<Arrived>>,
     ) -> Result<usize> {
         let mut damaged = 0;
-        let downloads = Downloads::new(self.session);
         let gone = |_| Error::io("keep messages", &std::io::Error::other("it has failed"));
         while let Some(messages) = unread.next().await? {
-            let mut letters = pin!(letters(&downloads, messages, inline_max));
+            let mut letters = pin!(attaching.letters(messages));
             let mut batch = Vec::new();
+            let mut ended = Ok(());
             while let Some(letter) = letters.next().await {
-                let (letter, problems) = letter?;
+                let (letter, problems) = match letter {
+                    Ok(letter) => letter,
+                    Err(error) => {
+                        ended = Err(error);
+                        break;
+                    }
+                };
                 for problem in &problems {
                     self.app.output.error(problem);
                 }
                 damaged += problems.len();
-                let is_large = letter.contents.iter().any(Option::is_some);
+                let is_large = matches!(letter, Arrived::Whole(_));
                 batch.push(letter);
                 if is_large || batch.len() == BATCH {
                     let batch = std::mem::take(&mut batch);
@@ -180,60 +185,86 @@ impl Keeping<'_> {
                 }
             }
             block_in_place(|| out.send(batch)).map_err(gone)?;
+            ended?;
         }
         Ok(damaged)
     }
 
-    fn keeper(&self, maildir: Maildir, letters: Receiver<Vec<Letter>>) -> JoinHandle<Result<u64>> {
+    fn keeper(
+        &self,
+        maildir: Arc<Maildir>,
+        arrived: Receiver<Vec<Arrived>>,
+    ) -> JoinHandle<KeptAll> {
         let app = self.app;
         let acks = self.acks.map(Acks::sender);
-        spawn_blocking(move || keep_all(app, maildir, &letters, acks.as_ref()))
+        spawn_blocking(move || {
+            let mut keeper = Keeper { app, maildir, acks, written: Vec::new(), messages: 0 };
+            let ended = keeper.all(&arrived);
+            KeptAll { messages: keeper.messages, ended }
+        })
     }
 }
 
-/// Writes what comes; whenever nothing more has come, one sync is for all that was written.
-fn keep_all(
-    app: &App,
-    mut maildir: Maildir,
-    letters: &Receiver<Vec<Letter>>,
-    acks: Option<&Sender<Vec<String>>>,
-) -> Result<u64> {
-    let mut written: Vec<Written> = Vec::new();
-    let mut count = 0;
-    loop {
-        let pause = if written.is_empty() { Duration::MAX } else { Duration::ZERO };
-        match letters.recv_timeout(pause) {
-            Ok(batch) => {
-                for letter in batch {
-                    written.push(maildir.write(letter)?);
-                }
-                if written.len() < WRITTEN_QUEUED {
-                    continue;
-                }
-            }
-            Err(_) if written.is_empty() => return Ok(count),
-            Err(_) => {}
-        }
-        count += keep(app, &mut maildir, std::mem::take(&mut written), acks)?;
-    }
+/// How keeping messages ended; an error does not undo what was kept before it.
+struct KeptAll {
+    messages: u64,
+    ended: Result<()>,
 }
 
-fn keep(
-    app: &App,
-    maildir: &mut Maildir,
+/// Writes what comes, syncs it, and hands it in.
+struct Keeper {
+    app: &'static App,
+    maildir: Arc<Maildir>,
+    acks: Option<Sender<Vec<String>>>,
     written: Vec<Written>,
-    acks: Option<&Sender<Vec<String>>>,
-) -> Result<u64> {
-    let kept: Vec<Kept> = maildir.keep(written)?;
-    for Kept { message, file } in &kept {
-        line(app, message, Some(&file.to_string_lossy()))?;
+    messages: u64,
+}
+
+impl Keeper {
+    /// Whenever nothing more has come, one sync is for all that was written.
+    fn all(&mut self, arrived: &Receiver<Vec<Arrived>>) -> Result<()> {
+        loop {
+            let pause = if self.written.is_empty() { Duration::MAX } else { Duration::ZERO };
+            match arrived.recv_timeout(pause) {
+                Ok(batch) => {
+                    if let Err(error) = self.write(batch) {
+                        // Such as a full disk: what was written before it is worth keeping.
+                        self.keep()?;
+                        return Err(error);
+                    }
+                    if self.written.len() < WRITTEN_QUEUED {
+                        continue;
+                    }
+                }
+                Err(_) if self.written.is_empty() => return Ok(()),
+                Err(_) => {}
+            }
+            self.keep()?;
+        }
     }
-    app.output.flush()?;
-    let count = kept.len() as u64;
-    if let Some(acks) = acks {
-        let ids = kept.into_iter().map(|kept| kept.message.id).collect();
-        // Where it fails, the acknowledging task itself says why.
-        let _ = acks.blocking_send(ids);
+
+    fn write(&mut self, batch: Vec<Arrived>) -> Result<()> {
+        for arrived in batch {
+            self.written.push(match arrived {
+                Arrived::Alone(message) => self.maildir.write(message)?,
+                Arrived::Whole(written) => written,
+            });
+        }
+        Ok(())
     }
-    Ok(count)
+
+    fn keep(&mut self) -> Result<()> {
+        let kept: Vec<Kept> = self.maildir.keep(std::mem::take(&mut self.written))?;
+        for Kept { message, file } in &kept {
+            line(self.app, message, Some(&file.to_string_lossy()))?;
+        }
+        self.app.output.flush()?;
+        self.messages += kept.len() as u64;
+        if let Some(acks) = &self.acks {
+            let ids = kept.into_iter().map(|kept| kept.message.id).collect();
+            // Where it fails, the acknowledging task itself says why.
+            let _ = acks.blocking_send(ids);
+        }
+        Ok(())
+    }
 }

@@ -1,14 +1,14 @@
-//! Fetches what is unread, once each, going on after a cut: the stream of messages, and their small
-//! attachments where those are to be kept with them.
+//! Fetches what is unread, once each, going on after a cut: the stream of messages, and those of their
+//! attachments that are to be kept with them.
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use depot_proto::mail::{Attachment, FetchUnreadRequest, FetchUnreadResponse, Message};
 use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::task::block_in_place;
 use tonic::Streaming;
 
-use super::rfc5322::Letter;
+use super::maildir::{Maildir, Writing, Written};
 use crate::connect::{Patience, Repeat, Session};
 use crate::error::{Error, Exit, Result};
 use crate::transfer::{Downloads, Wanted};
@@ -96,52 +96,111 @@ async fn begin(
         .await
 }
 
-/// The messages in order, with those attachments inside that are not larger than `inline_max`, and
-/// what is wrong with others. Only a few are in memory at once: attachments are large.
-pub(crate) fn letters(
-    downloads: &Downloads,
-    messages: Vec<Message>,
-    inline_max: u64,
-) -> impl Stream<Item = Result<(Letter, Vec<Error>)>> {
-    let letters = messages.into_iter().map(move |message| letter(downloads, message, inline_max));
-    stream::iter(letters).buffered(ATTACHED_AT_ONCE)
+/// A message on its way into a Maildir.
+pub(crate) enum Arrived {
+    /// Nothing is to be fetched for it.
+    Alone(Message),
+    /// It is written, with what is attached to it.
+    Whole(Written),
 }
 
-async fn letter(
-    downloads: &Downloads,
-    message: Message,
-    inline_max: u64,
-) -> Result<(Letter, Vec<Error>)> {
-    let mut contents = Vec::with_capacity(message.attachments.len());
-    let mut problems = Vec::new();
-    for attachment in &message.attachments {
-        contents.push(match attachment.size <= inline_max {
-            true => match content(downloads, &message.id, attachment).await {
-                Ok(content) => Some(content),
-                // The message itself is whole, and what comes after it should not wait for ever.
-                Err(error) if error.exit() == Exit::DataLoss => {
-                    let (number, name) = (message.number, &attachment.name);
+/// Where messages are written with what is attached to them, and how much of that.
+pub(crate) struct Attaching<'a> {
+    pub(crate) downloads: &'a Downloads,
+    pub(crate) maildir: &'a Maildir,
+    /// Bytes of attachments inside one message.
+    pub(crate) inline_max: u64,
+}
+
+impl Attaching<'_> {
+    /// The messages in order, and what is wrong with attachments of theirs. Attachments are written as
+    /// they arrive; none is in memory as a whole.
+    pub(crate) fn letters(
+        &self,
+        messages: Vec<Message>,
+    ) -> impl Stream<Item = Result<(Arrived, Vec<Error>)>> {
+        stream::iter(messages.into_iter().map(|message| self.letter(message)))
+            .buffered(ATTACHED_AT_ONCE)
+    }
+
+    async fn letter(&self, message: Message) -> Result<(Arrived, Vec<Error>)> {
+        let mut inside = fitting(&message.attachments, self.inline_max);
+        let mut problems = Vec::new();
+        while inside.contains(&true) && !self.maildir.holds(&message) {
+            let mut writing = block_in_place(|| self.maildir.begin(&message, &inside))?;
+            match self.attach(&message, &inside, &mut writing).await {
+                Ok(()) => {
+                    let written = block_in_place(|| writing.end(message))?;
+                    return Ok((Arrived::Whole(written), problems));
+                }
+                // The message itself is whole, and what comes after it should not wait for ever: it is
+                // written once more, without what is damaged.
+                Err((place, error)) if error.exit() == Exit::DataLoss => {
+                    let (number, name) = (message.number, &message.attachments[place].name);
                     let told = format!("message {number}: {name}: {}", error.message());
                     problems.push(error.with_message(told));
-                    None
+                    inside[place] = false;
                 }
-                Err(error) => return Err(error),
-            },
-            false => None,
-        });
+                Err((_, error)) => return Err(error),
+            }
+        }
+        Ok((Arrived::Alone(message), problems))
     }
-    Ok((Letter { message, contents }, problems))
+
+    /// Fetches what is to be inside; an error is about the attachment at its place.
+    async fn attach(
+        &self,
+        message: &Message,
+        inside: &[bool],
+        writing: &mut Writing,
+    ) -> Result<(), (usize, Error)> {
+        for (place, attachment) in message.attachments.iter().enumerate() {
+            if inside[place] {
+                let attached = self.attach_one(message, attachment, writing).await;
+                attached.map_err(|error| (place, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attach_one(
+        &self,
+        message: &Message,
+        attachment: &Attachment,
+        writing: &mut Writing,
+    ) -> Result<()> {
+        let wanted = Wanted::attachment(&message.id, attachment)?;
+        writing.part(&attachment.name)?;
+        self.downloads.in_order(&wanted, 0..wanted.size, |bytes| writing.add(bytes)).await
+    }
 }
 
-async fn content(downloads: &Downloads, message: &str, attachment: &Attachment) -> Result<Bytes> {
-    let wanted = Wanted::attachment(message, attachment)?;
-    let mut content = Vec::new();
-    let all = 0..wanted.size;
-    downloads
-        .in_order(&wanted, all, |bytes| {
-            content.extend_from_slice(bytes);
-            Ok(())
-        })
-        .await?;
-    Ok(content.into())
+/// Which attachments are inside a message that has room for so many bytes of them.
+fn fitting(attachments: &[Attachment], inline_max: u64) -> Vec<bool> {
+    let mut left = inline_max;
+    let fits = attachments.iter().map(|attachment| match left.checked_sub(attachment.size) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    fits.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use depot_proto::mail::Attachment;
+
+    use super::fitting;
+
+    #[test]
+    fn what_is_inside_a_message_shares_one_room() {
+        let sizes = [10, 0, 16, 15, 1];
+        let attachments = sizes.map(|size| Attachment { size, ..Attachment::default() });
+        assert_eq!(fitting(&attachments, 25), [true, true, false, true, false]);
+        assert_eq!(fitting(&attachments, 0), [false, true, false, false, false]);
+        assert_eq!(fitting(&attachments, u64::MAX), [true; 5]);
+        assert_eq!(fitting(&[], 25), [true; 0]);
+    }
 }
