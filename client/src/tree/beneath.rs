@@ -123,6 +123,12 @@ impl Folder {
         }
     }
 
+    /// Opens a regular file to read it.
+    pub(crate) fn read(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(fs::openat(&self.fd, name, flags, Mode::empty())?))
+    }
+
     /// Begins a file, or goes on with one that was begun earlier and not finished.
     pub(crate) fn begin(self: &Arc<Self>, name: &OsStr) -> io::Result<Partial> {
         let temporary = temporary_name(name);

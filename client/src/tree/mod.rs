@@ -4,4 +4,5 @@ pub(crate) mod beneath;
 pub(crate) mod listed;
 pub(crate) mod plan;
 pub(crate) mod receive;
+mod standing;
 pub(crate) mod walk;

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use rustix::fs::{FileType, Stat};
 use tokio::task::{block_in_place, spawn_blocking};
 
-use super::beneath::{Attributes, Beneath, Existing, is_reserved};
+use super::beneath::{Attributes, Beneath, Existing};
 use super::listed::{Item, ItemKind};
+use super::standing::{admit, standing};
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
 use crate::output::Progress;
@@ -86,17 +86,17 @@ impl Receiving {
         lost: &HashSet<String>,
         received: &mut Received,
     ) -> Result<(Vec<Small>, Vec<usize>)> {
+        let is_wanted = |item: &Item| {
+            matches!(item.what, ItemKind::File { .. }) && !lost.contains(&item.folder)
+        };
+        let places: Vec<usize> = (0..items.len()).filter(|&at| is_wanted(&items[at])).collect();
+        let looked = standing(&self.beneath, items, &places, &self.progress);
         let (mut small, mut large) = (Vec::new(), Vec::new());
-        for (place, item) in items.iter().enumerate() {
+        for (place, stands) in places.into_iter().zip(looked) {
+            let item = &items[place];
             let ItemKind::File { version, size, digest } = &item.what else { continue };
-            if lost.contains(&item.folder) {
-                continue;
-            }
-            match self.stands(item, *size) {
-                Ok(true) => {
-                    self.progress.add(*size);
-                    received.bytes[place] = Some(0);
-                }
+            match stands {
+                Ok(true) => received.bytes[place] = Some(0),
                 Ok(false) if is_small(*size) => {
                     let (version, digest) = (version.clone(), *digest);
                     small.push(Small { place, version, size: *size, digest });
@@ -106,21 +106,6 @@ impl Receiving {
             }
         }
         Ok((small, large))
-    }
-
-    /// Whether the file is here already: a size and a time to the nanosecond that are the same are
-    /// taken for the same content.
-    fn stands(&self, item: &Item, size: u64) -> io::Result<bool> {
-        admit(item)?;
-        let folder = self.beneath.folder(&item.folder)?;
-        let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
-        if !is_unchanged(&stat, size, item.attributes) {
-            return Ok(false);
-        }
-        if stat.st_mode & 0o1777 != item.attributes.mode & 0o1777 {
-            folder.set_mode(&item.name, item.attributes.mode)?;
-        }
-        Ok(true)
     }
 
     async fn small(
@@ -135,7 +120,6 @@ impl Receiving {
             .buffer_unordered(calls);
         while let Some(batch) = done.next().await {
             for (file, written) in batch? {
-                self.progress.add(file.size);
                 match written {
                     Ok(()) => received.bytes[file.place] = Some(file.size),
                     Err(error) => received.leave_out(error)?,
@@ -163,6 +147,8 @@ impl Receiving {
             }
             Err(error) => return Err(error),
         };
+        // Those that are fetched by themselves are counted there.
+        self.progress.add(batch.iter().map(|file| file.size).sum());
         let beneath = self.beneath.clone();
         let written = spawn_blocking(move || {
             let write = |(file, content): (Small, Bytes)| {
@@ -316,21 +302,6 @@ fn write(beneath: &Beneath, item: &Item, content: &Bytes) -> io::Result<()> {
             Err(error)
         }
     }
-}
-
-/// A name that unfinished files have here would take the place of one.
-fn admit(item: &Item) -> io::Result<()> {
-    match is_reserved(&item.name) {
-        true => Err(io::Error::other("its name is one of unfinished files")),
-        false => Ok(()),
-    }
-}
-
-fn is_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
-    let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && u64::try_from(stat.st_size) == Ok(size)
-        && attributes.modified == Some(modified)
 }
 
 /// Whether other files can be fetched all the same.

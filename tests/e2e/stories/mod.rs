@@ -1,6 +1,8 @@
 //! What people do with their files and their mail, from the first put to the last restore.
 
 mod backup;
+mod contents;
+mod fetches;
 mod files;
 mod large;
 mod mail;

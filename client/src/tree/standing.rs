@@ -1,0 +1,140 @@
+//! Which files of a list stand here already as they should. A size and a time that are the same only make
+//! it worth a look: what a file holds is known when it has been read and hashed. Several are, at once.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{FileType, Stat};
+
+use super::beneath::{Attributes, Beneath, is_reserved};
+use super::listed::{Item, ItemKind};
+use crate::output::Progress;
+use crate::transfer::Digest;
+
+/// Files that are read at once.
+const READ_AT_ONCE: usize = 8;
+
+/// For each of `places`, whether the file of that item stands. Blocks.
+pub(super) fn standing(
+    beneath: &Beneath,
+    items: &[Item],
+    places: &[usize],
+    progress: &Progress,
+) -> Vec<io::Result<bool>> {
+    let next = AtomicUsize::new(0);
+    let look = || {
+        let mut looked = Vec::new();
+        while let Some(&place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            looked.push((place, stands(beneath, &items[place], progress)));
+        }
+        looked
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(READ_AT_ONCE);
+    let mut looked: Vec<(usize, io::Result<bool>)> = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(places.len())).map(|_| scope.spawn(look)).collect();
+        let own = look();
+        let others = others.into_iter().flat_map(|other| other.join().unwrap_or_default());
+        own.into_iter().chain(others).collect()
+    });
+    // The places are in the order of the list.
+    looked.sort_unstable_by_key(|(place, _)| *place);
+    looked.into_iter().map(|(_, stands)| stands).collect()
+}
+
+fn stands(beneath: &Beneath, item: &Item, progress: &Progress) -> io::Result<bool> {
+    let ItemKind::File { size, digest, .. } = &item.what else { return Ok(false) };
+    admit(item)?;
+    let folder = beneath.folder(&item.folder)?;
+    let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
+    if !looks_unchanged(&stat, *size, item.attributes) {
+        return Ok(false);
+    }
+    // What cannot be read can be replaced.
+    let mut hasher = blake3::Hasher::new();
+    let read = folder.read(&item.name).and_then(|file| hasher.update_reader(file).map(drop));
+    if read.is_err() || Digest::from(hasher.finalize()) != *digest {
+        return Ok(false);
+    }
+    if stat.st_mode & 0o1777 != item.attributes.mode & 0o1777 {
+        folder.set_mode(&item.name, item.attributes.mode)?;
+    }
+    progress.add(*size);
+    Ok(true)
+}
+
+/// A name that unfinished files have here would take the place of one.
+pub(super) fn admit(item: &Item) -> io::Result<()> {
+    match is_reserved(&item.name) {
+        true => Err(io::Error::other("its name is one of unfinished files")),
+        false => Ok(()),
+    }
+}
+
+fn looks_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
+    let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && u64::try_from(stat.st_size) == Ok(size)
+        && attributes.modified == Some(modified)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use depot_proto::files::{Entry, Kind};
+    use tempfile::TempDir;
+
+    use super::standing;
+    use crate::output::{Output, Style};
+    use crate::tree::beneath::Beneath;
+    use crate::tree::listed::Item;
+
+    fn item(name: &str, content: &[u8]) -> Item {
+        let entry = Entry {
+            path: format!("/{name}"),
+            kind: Kind::File.into(),
+            size: content.len() as u64,
+            blake3: blake3::hash(content).as_bytes().to_vec().into(),
+            mode: 0o644,
+            modified_at: Some(prost_types::Timestamp { seconds: 7, nanos: 0 }),
+            ..Entry::default()
+        };
+        Item::alone(entry, name.into()).unwrap()
+    }
+
+    #[test]
+    fn only_a_file_with_the_same_content_stands() {
+        let dir = TempDir::new().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            let path = dir.path().join(name);
+            fs::write(&path, content).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(7)).unwrap();
+        };
+        let mut items: Vec<Item> =
+            (0..40).map(|n| item(&n.to_string(), format!("content {n}").as_bytes())).collect();
+        for n in 0..40 {
+            // One in five has as many other bytes; one in five is not there.
+            match n % 5 {
+                0 => write(&n.to_string(), format!("CONTENT {n}").as_bytes()),
+                1 => {}
+                _ => write(&n.to_string(), format!("content {n}").as_bytes()),
+            }
+        }
+        items.push(item(".x.depot-partial", b""));
+        let places: Vec<usize> = (0..items.len()).filter(|place| place % 2 == 0).collect();
+        let beneath = Beneath::open(dir.path()).unwrap();
+        let progress = Output::new(Style::default()).progress("", None);
+        let looked = standing(&beneath, &items, &places, &progress);
+        assert_eq!(looked.len(), places.len());
+        for (place, stands) in places.into_iter().zip(looked) {
+            match stands {
+                Ok(stands) => assert_eq!(stands, place % 5 > 1, "{place}"),
+                Err(_) => assert_eq!(place, 40),
+            }
+        }
+    }
+}
