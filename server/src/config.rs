@@ -67,6 +67,9 @@ pub struct Store {
     pub readers: usize,
     /// Days that removed entries are kept.
     pub trash_days: u64,
+    /// Days that clients who were away can still be told of what is gone; one that was away for longer
+    /// gets everything there is.
+    pub tombstone_days: u64,
     /// Hours between two runs of the collector; 0: only by `depot-server gc`.
     pub gc_hours: u64,
     /// Bytes of chunks that the collector moves out of mostly dead packs in a second; 0: as fast as it
@@ -122,6 +125,7 @@ impl Default for Store {
             cache_bytes: 32 << 20,
             readers: 4,
             trash_days: 30,
+            tombstone_days: 90,
             gc_hours: 24,
             compact_bytes_per_second: 32 << 20,
         }

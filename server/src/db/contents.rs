@@ -76,7 +76,8 @@ pub trait Contents {
     /// Ends an upload: what it brought and no commit used is left to the collector.
     async fn close_upload(&self, account: AccountId, upload: UploadId) -> Result<()>;
 
-    /// Records contents whose chunks the account has all sent (`ChunksMissing` otherwise).
+    /// Records contents whose chunks the account has all sent (`ChunksMissing` otherwise). Many chunks are
+    /// looked up in several transactions: contents that nothing refers to are harmless.
     async fn add_contents(
         &self,
         account: AccountId,
@@ -87,7 +88,8 @@ pub trait Contents {
     /// Begins a content whose list is too long to come at once.
     async fn open_content(&self, size: u64, digest: Digest, now: i64) -> Result<ManifestKey>;
 
-    /// Adds chunks to it: the first of them begins at byte `offset`.
+    /// Adds chunks to it, in several transactions where they are many: the first of them begins at byte
+    /// `offset`.
     async fn append_pieces(
         &self,
         account: AccountId,

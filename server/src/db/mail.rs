@@ -50,6 +50,9 @@ pub struct NewMessage {
     pub now: i64,
 }
 
+/// Characters of a body that a list shows.
+pub const PREVIEW_CHARS: usize = 200;
+
 /// A message that was stored.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct SendOutcome {
@@ -114,14 +117,16 @@ pub trait Mail {
         now: i64,
     ) -> Result<(u32, Option<u64>)>;
 
-    /// Deliveries, the newest first, with numbers below `before`.
+    /// Deliveries, the newest first, with numbers below `before`; at most `limit`, and no more than about
+    /// `bytes`. Of a body that lies in its row the first [`PREVIEW_CHARS`] alone. Whether there may be
+    /// more.
     async fn messages(
         &self,
         account: AccountId,
         before: Option<u64>,
         unread: bool,
-        limit: usize,
-    ) -> Result<Vec<Message>>;
+        page: (usize, usize),
+    ) -> Result<(Vec<Message>, bool)>;
 
     /// One message that the account sent or received.
     async fn message(&self, account: AccountId, which: Which) -> Result<Message>;

@@ -24,7 +24,9 @@ pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session
 pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Span, Start};
 pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
-pub use mail::{AttachmentSource, Mail, NewAttachment, NewMessage, SendOutcome, Which};
+pub use mail::{
+    AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
+};
 pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
 pub use upkeep::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 

@@ -109,7 +109,8 @@ pub trait Tree {
         versions: Vec<VersionId>,
     ) -> Result<Vec<Option<Content>>>;
 
-    /// A folder's entries, or all below it; a file or symlink lists itself.
+    /// A folder's entries, or all below it, at most `limit` of them and no more than about 2 MiB of paths
+    /// and targets; a file or symlink lists itself.
     async fn list(
         &self,
         account: AccountId,

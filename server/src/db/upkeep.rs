@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::model::{ChunkHash, ChunkPlace, Digest, ManifestKey, PackId, Piece, StoreId};
+use crate::model::{ChunkHash, ChunkPlace, Digest, ManifestKey, PackId, StoreId};
 
 /// Which store this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct ChunkRow {
     pub condemned_at: Option<i64>,
 }
 
-/// A list of chunks as the checker sees it.
+/// A list of chunks as the checker sees it; `Contents::pieces` reads the chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Its key.
@@ -52,8 +52,6 @@ pub struct Manifest {
     pub size: u64,
     /// BLAKE3 of them.
     pub digest: Digest,
-    /// Its chunks.
-    pub pieces: Vec<Piece>,
 }
 
 /// Receives every chunk that something refers to.
@@ -64,6 +62,11 @@ pub type Visit = Box<dyn FnMut(ChunkHash) + Send>;
 pub trait Upkeep {
     /// Which store this is.
     async fn store(&self) -> Result<StoreInfo>;
+
+    /// Notes where the store lies, in words that a copy of it lies elsewhere by. Where that is not where
+    /// it lay before, it is a copy that was put in some other's place, and its epoch rises: past every
+    /// other copy's, too, since it rises to the time. Whether it rose.
+    async fn settle(&self, home: String, now: i64) -> Result<bool>;
 
     /// Notes when the collector ran to its end.
     async fn note_collected(&self, at: i64) -> Result<()>;
@@ -83,6 +86,10 @@ pub trait Upkeep {
     /// Purges the entry that was removed longest ago with all below it, some rows at a time, if that was
     /// before `before`; whether one was.
     async fn purge_trash(&self, before: i64) -> Result<bool>;
+
+    /// Forgets, at most `rows` at a time, what was removed before `before` and purged since; how much.
+    /// Whoever knew an account's changes only up to there is answered in full from now on.
+    async fn prune_tombstones(&self, before: i64, rows: usize) -> Result<usize>;
 
     /// Visits every chunk that an entry, a version, a message, an attachment or a commit under way
     /// refers to, as of one moment.
@@ -139,6 +146,9 @@ pub trait Upkeep {
 
     /// The paths and messages that use a chunk, at most `limit` of them, for people to read.
     async fn users_of(&self, chunk: ChunkHash, limit: usize) -> Result<Vec<String>>;
+
+    /// The same for a list of chunks.
+    async fn users_of_list(&self, list: ManifestKey, limit: usize) -> Result<Vec<String>>;
 
     /// What is wrong with the metadata itself: the file's structure, dangling references, sums that do
     /// not add up. A sentence each.

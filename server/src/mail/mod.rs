@@ -151,15 +151,18 @@ impl Mail {
         }
     }
 
-    /// Deliveries, the newest first.
+    /// Deliveries, the newest first, with the beginnings of short bodies; whether there may be more.
     pub async fn list(
         &self,
         caller: &Caller,
         before: Option<u64>,
         unread: bool,
         limit: usize,
-    ) -> Result<Vec<Message>> {
-        self.db.messages(caller.account, before, unread, limit).await
+    ) -> Result<(Vec<Message>, bool)> {
+        let page = (limit, FETCHED_BYTES);
+        let (found, cut) = self.db.messages(caller.account, before, unread, page).await?;
+        let more = cut || found.len() == limit;
+        Ok((found, more))
     }
 
     /// One message that the caller sent or received.

@@ -51,8 +51,8 @@ impl MailRpc {
             })
             .transpose()?;
         let size = page_token::size(wanted.page_size, 100, 1_000);
-        let found = self.0.mail.list(caller, before, wanted.unread, size).await?;
-        let last = found.last().filter(|_| found.len() == size).map(|m| m.number.to_string());
+        let (found, more) = self.0.mail.list(caller, before, wanted.unread, size).await?;
+        let last = found.last().filter(|_| more).map(|m| m.number.to_string());
         let mut messages = Vec::with_capacity(found.len());
         for mut found in found {
             let text = self.0.mail.text(found.body).await?;

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, StatxFlags, StatxTimestamp, flock, statx};
 
 use crate::error::{Error, Kind, Result};
 use crate::whole_file;
@@ -73,6 +73,26 @@ impl DataDir {
     /// Where the set-up code is while it is needed.
     pub fn setup_code(&self) -> PathBuf {
         self.path.join("setup-code")
+    }
+
+    /// Where this is, in words that a copy does not share, even one that was written over it: which file
+    /// the database is, and since when VERSION, which is written once, is as it is. A directory that is
+    /// moved on its disk stays where it was in this sense.
+    pub fn home(&self) -> Result<String> {
+        let (database, version) = (self.database(), self.path.join("VERSION"));
+        let looked = |path: &Path| {
+            statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS | StatxFlags::BTIME)
+                .map_err(|error| about(path, "cannot be looked at", error.into()))
+        };
+        let (file, mark) = (looked(&database)?, looked(&version)?);
+        let time = |at: StatxTimestamp| format!("{}.{:09}", at.tv_sec, at.tv_nsec);
+        Ok(format!(
+            "{} {} {} {}",
+            file.stx_ino,
+            time(file.stx_btime),
+            mark.stx_ino,
+            time(mark.stx_ctime)
+        ))
     }
 
     /// The directory itself.
@@ -198,6 +218,28 @@ mod tests {
         assert!(message.contains("depot admin"), "{message}");
         drop(held);
         assert!(DataDir::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_copy_is_not_at_home_and_what_was_moved_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, other) = (dir.path().join("data"), dir.path().join("other"));
+        let home = |path: &std::path::Path| DataDir::open(path).unwrap().home().unwrap();
+        drop(DataDir::open(&place).unwrap());
+        fs::write(place.join("meta.sqlite3"), "one").unwrap();
+        let first = home(&place);
+        fs::write(place.join("meta.sqlite3"), "two").unwrap();
+        assert_eq!(home(&place), first, "it is written to all the time");
+        fs::rename(&place, &other).unwrap();
+        assert_eq!(home(&other), first, "it was moved");
+        drop(DataDir::open(&place).unwrap());
+        fs::copy(other.join("meta.sqlite3"), place.join("meta.sqlite3")).unwrap();
+        assert_ne!(home(&place), first, "it was copied");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        for name in ["VERSION", "meta.sqlite3"] {
+            fs::copy(place.join(name), other.join(name)).unwrap();
+        }
+        assert_ne!(home(&other), first, "a copy was written over it");
     }
 
     #[test]

@@ -67,6 +67,9 @@ impl Stores {
             make_room: Arc::new(move || room.give_up()),
         };
         let db = blocking(move || db::open(options)).await?;
+        if db.settle(dir.home()?, opened_at).await? {
+            tracing::info!("this is a copy: whoever follows changes begins anew");
+        }
         let places = db.last_places().await?;
         let known: HashMap<_, _> =
             places.into_iter().map(|(pack, place)| (pack, end_of(&place))).collect();
@@ -83,8 +86,8 @@ impl Stores {
     /// What keeps them sound and small.
     pub fn upkeep(&self, config: &config::Store) -> Upkeep {
         let (db, chunks) = (Arc::clone(&self.db), Arc::clone(&self.chunks));
-        let config::Store { trash_days, compact_bytes_per_second, .. } = *config;
-        let terms = Terms { trash_days, compact_bytes_per_second };
+        let config::Store { trash_days, tombstone_days, compact_bytes_per_second, .. } = *config;
+        let terms = Terms { trash_days, tombstone_days, compact_bytes_per_second };
         Upkeep::new(db, chunks, Arc::clone(&self.clock), terms)
     }
 

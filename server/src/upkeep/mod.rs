@@ -29,6 +29,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 pub struct Terms {
     /// Days that removed entries are kept.
     pub trash_days: u64,
+    /// Days that clients who were away can still be told of what is gone.
+    pub tombstone_days: u64,
     /// Bytes of chunks moved out of mostly dead packs in a second; 0: as fast as it goes.
     pub compact_bytes_per_second: u64,
 }

@@ -1,4 +1,5 @@
-//! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash.
+//! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash,
+//! tombstones.
 
 use crate::db::REQUEST_KEPT_MS;
 use crate::error::Result;
@@ -20,6 +21,8 @@ pub struct Swept {
     pub commits: usize,
     /// Entries of the trash, each with all below it.
     pub trashed: usize,
+    /// Tombstones.
+    pub tombstones: usize,
 }
 
 impl Upkeep {
@@ -41,10 +44,20 @@ impl Upkeep {
             while self.db.abandon(commit, JOB_ROWS).await? {}
             swept.commits += 1;
         }
-        let kept = i64::try_from(self.terms.trash_days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
-        while self.db.purge_trash(now.saturating_sub(kept)).await? {
+        while self.db.purge_trash(before_days(now, self.terms.trash_days)).await? {
             swept.trashed += 1;
         }
-        Ok(swept)
+        let before = before_days(now, self.terms.tombstone_days);
+        loop {
+            let some = self.db.prune_tombstones(before, JOB_ROWS).await?;
+            swept.tombstones += some;
+            if some < JOB_ROWS {
+                return Ok(swept);
+            }
+        }
     }
+}
+
+fn before_days(now: i64, days: u64) -> i64 {
+    now.saturating_sub(i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MS))
 }

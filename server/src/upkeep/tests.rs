@@ -10,16 +10,18 @@ use tempfile::TempDir;
 
 use crate::chunks::{self, Chunks, Lane, PackInfo, PackOptions, RECORD_HEAD_BYTES, Record};
 use crate::clock::Clock;
-use crate::db::{Arrived, CommitPlan, Db, FileWrite, NewAccount, Options, Removal, Upload, open};
+use crate::db::{
+    Arrived, CommitPlan, Db, FileWrite, NewAccount, NewContent, Options, Removal, Upload, open,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, ChunkHash, ChunkPlace, Content, Digest, NewChunk, PackId, TreePath,
-    UploadId,
+    AccountId, AccountName, ChunkHash, ChunkPlace, Content, Digest, ManifestHasher, NewChunk,
+    PackId, Piece, TreePath, UploadId,
 };
 use crate::upkeep::{DAY_MS, Graces, Terms, Upkeep};
 
 const NONE: Graces = Graces { unreferenced_ms: 0, empty_pack_ms: 0 };
-const TERMS: Terms = Terms { trash_days: 30, compact_bytes_per_second: 0 };
+const TERMS: Terms = Terms { trash_days: 30, tombstone_days: 90, compact_bytes_per_second: 0 };
 
 /// Packs on a disk that can be full.
 struct Disk {
@@ -119,8 +121,8 @@ impl House {
         self.clock.0.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
-    /// Stores a chunk of so many bytes and puts a file of it at `/NUMBER`.
-    async fn put(&self, number: u8, length: usize) -> ChunkHash {
+    /// Stores a chunk of so many bytes, all of them this number.
+    async fn store(&self, number: u8, length: usize) -> Piece {
         let bytes = vec![number; length];
         let hash = ChunkHash::of(&bytes);
         let length = u32::try_from(length).unwrap();
@@ -130,11 +132,16 @@ impl House {
         let upload = Upload { account: self.ann, id, leases_max: 16, now: self.clock.now() };
         let arrived = Arrived { hash, length, place: Some(places[0]) };
         self.db.register(upload, vec![arrived]).await.unwrap();
-        let content = Content { size: length.into(), digest: Digest(hash.0), manifest: None };
+        self.db.close_upload(self.ann, id).await.unwrap();
+        Piece { length, hash }
+    }
+
+    /// Puts a file at `/NUMBER`.
+    async fn write(&self, number: u8, content: Content) {
         let write = FileWrite {
             account: self.ann,
             request: None,
-            upload: Some(id),
+            upload: None,
             path: path(number),
             content,
             mode: None,
@@ -143,7 +150,33 @@ impl House {
             now: self.clock.now(),
         };
         self.db.write_file(write).await.unwrap();
+    }
+
+    /// Stores a chunk and puts a file of it at `/NUMBER`.
+    async fn put(&self, number: u8, length: usize) -> ChunkHash {
+        let Piece { length, hash } = self.store(number, length).await;
+        let content = Content { size: length.into(), digest: Digest(hash.0), manifest: None };
+        self.write(number, content).await;
         hash
+    }
+
+    /// Puts a file of two chunks of 10 bytes at `/NUMBER`, whose digest is what somebody says.
+    async fn put_long(&self, number: u8, digest: [u8; 32]) {
+        let pieces = vec![self.store(number, 10).await, self.store(number + 1, 10).await];
+        let digest = Digest(digest);
+        let mut hasher = ManifestHasher::new(20, &digest);
+        let mut encoded = Vec::new();
+        pieces.iter().for_each(|piece| piece.encode_to(&mut encoded));
+        hasher.update(&encoded);
+        let new = NewContent { size: 20, digest, id: hasher.finish(), pieces };
+        let keys = self.db.add_contents(self.ann, vec![new], self.clock.now()).await.unwrap();
+        self.write(number, Content { size: 20, digest, manifest: Some(keys[0]) }).await;
+    }
+
+    /// What a check of everything finds: how many chunks are good, and what each problem touches.
+    async fn verify(&self) -> (u64, Vec<Vec<String>>) {
+        let report = self.upkeep.verify().await.unwrap();
+        (report.chunks, report.findings.into_iter().map(|finding| finding.touches).collect())
     }
 
     /// Removes a file for good.
@@ -267,6 +300,58 @@ async fn a_commit_begun_since_the_start_is_not_swept() {
     let swept = house.upkeep.sweep(Some(opened_at)).await.unwrap();
     assert_eq!(swept.commits, 1, "the one that was left");
     house.db.publish(&new, plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_leads_to_another_record_is_found() {
+    let house = House::new().await;
+    house.put(1, 10).await;
+    house.put(2, 10).await;
+    assert_eq!(house.verify().await, (2, vec![]));
+    let rows = house.db.chunks(None, 9).await.unwrap();
+    house.db.relocate(vec![(rows[0].hash, rows[0].place, rows[1].place)]).await.unwrap();
+    let (good, touched) = house.verify().await;
+    let name = if rows[0].hash == ChunkHash::of(&[1; 10]) { "ann:/1" } else { "ann:/2" };
+    assert_eq!(
+        (good, touched),
+        (2, vec![vec![name.to_owned()]]),
+        "the record is sound, and another's"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_leads_to_a_lost_pack_is_found() {
+    let house = House::new().await;
+    let hash = house.put(1, 10).await;
+    let row = house.db.chunks(None, 9).await.unwrap()[0];
+    let lost = ChunkPlace { pack: PackId::new(), ..row.place };
+    house.db.relocate(vec![(hash, row.place, lost)]).await.unwrap();
+    assert_eq!(house.verify().await, (1, vec![vec!["ann:/1".to_owned()]]));
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_what_their_digest_says_are_found() {
+    let house = House::new().await;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[1; 10]).update(&[2; 10]);
+    house.put_long(1, hasher.finalize().into()).await;
+    assert_eq!(house.verify().await, (2, vec![]));
+    house.put_long(3, [7; 32]).await;
+    assert_eq!(house.verify().await, (4, vec![vec!["ann:/3".to_owned()]]));
+}
+
+#[tokio::test]
+async fn what_is_gone_is_told_for_ninety_days() {
+    let house = House::new().await;
+    house.put(1, 10).await;
+    house.purge(1).await;
+    let horizon = async || house.db.start(house.ann).await.unwrap().horizon.0;
+    house.later(90 * DAY_MS);
+    assert_eq!(house.upkeep.sweep(None).await.unwrap().tombstones, 0);
+    assert_eq!(horizon().await, 0);
+    house.later(1);
+    assert_eq!(house.upkeep.sweep(None).await.unwrap().tombstones, 1);
+    assert_eq!(horizon().await, house.db.start(house.ann).await.unwrap().modseq.0);
 }
 
 #[tokio::test]

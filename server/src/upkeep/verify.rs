@@ -1,15 +1,17 @@
-//! The check of everything: the metadata's structure and sums, each list of chunks, each chunk's row
-//! against its record, and every byte against its name.
+//! The check of everything: the metadata's structure and sums, each chunk's row against its record, every
+//! byte against its name, and each list of chunks with the digest of all its bytes. It holds a page of
+//! each in memory, however large the store is.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
-use crate::chunks::Record;
-use crate::db::Manifest;
-use crate::error::Result;
-use crate::model::{ChunkHash, ChunkPlace, ManifestHasher, ManifestKey, PackId, Piece};
+use crate::chunks::{Found, Record};
+use crate::db::{ChunkRow, ChunkState, Db, Manifest};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ChunkHash, ChunkPlace, Content, ManifestHasher, ManifestKey, PackId, Piece};
 use crate::upkeep::Upkeep;
 
-const MANIFESTS: usize = 16;
+const MANIFESTS: usize = 500;
+const PIECES: usize = 4_096;
 const ROWS: usize = 5_000;
 const RECORDS: usize = 4_096;
 /// Files and messages named for one damaged chunk.
@@ -37,97 +39,101 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// A record that was read: where it is, and how its name begins. There may be millions.
-type Seen = (ChunkPlace, u64);
-
-fn as_seen(ChunkHash(name): &ChunkHash, place: &ChunkPlace) -> Seen {
-    let [a, b, c, d, e, f, g, h, ..] = *name;
-    (*place, u64::from_le_bytes([a, b, c, d, e, f, g, h]))
-}
-
 impl Upkeep {
     /// Checks everything there is.
     pub async fn verify(&self) -> Result<Report> {
         let mut report = Report::default();
         let found = self.db.problems().await?;
         report.findings.extend(found.into_iter().map(Finding::new));
-        let seen = self.verify_packs(&mut report).await?;
-        self.verify_rows(&seen, &mut report).await?;
-        self.verify_manifests(&mut report).await?;
+        self.verify_packs(&mut report).await?;
+        self.verify_lists(&mut report).await?;
         Ok(report)
     }
 
-    /// Reads every pack; its records, those that hold what their names say and those that are told of.
-    async fn verify_packs(&self, report: &mut Report) -> Result<HashSet<Seen>> {
-        let mut seen = HashSet::new();
-        for pack in self.chunks.packs().await? {
-            report.packs += 1;
-            let mut offset = Some(0);
-            while let Some(from) = offset {
-                let (records, next) = self.chunks.scan(pack.id, from, RECORDS).await?;
-                for record in records {
-                    self.verify_record(pack.id, record, &mut seen, report).await?;
-                }
-                offset = next;
+    async fn verify_packs(&self, report: &mut Report) -> Result<()> {
+        let packs: HashSet<PackId> =
+            self.chunks.packs().await?.into_iter().map(|pack| pack.id).collect();
+        report.packs = packs.len();
+        for pack in &packs {
+            self.verify_pack(*pack, report).await?;
+        }
+        // What rows say is in packs that are not there.
+        for used in self.db.pack_uses().await? {
+            if !packs.contains(&used.pack) {
+                self.verify_rows(&mut Rows::of(used.pack), None, report).await?;
             }
         }
-        Ok(seen)
+        Ok(())
     }
 
+    /// Reads a pack beside the rows of what is in it, both in the order in which it lies there.
+    async fn verify_pack(&self, pack: PackId, report: &mut Report) -> Result<()> {
+        let mut rows = Rows::of(pack);
+        let mut offset = Some(0);
+        while let Some(from) = offset {
+            let (records, next) = self.chunks.scan(pack, from, RECORDS).await?;
+            for record in records {
+                if let Some(found) = self.verify_record(pack, record, report).await? {
+                    self.verify_rows(&mut rows, Some(found), report).await?;
+                }
+            }
+            offset = next;
+        }
+        self.verify_rows(&mut rows, None, report).await
+    }
+
+    /// What a record holds, when that is known.
     async fn verify_record(
         &self,
         pack: PackId,
         record: Record,
-        seen: &mut HashSet<Seen>,
         report: &mut Report,
-    ) -> Result<()> {
+    ) -> Result<Option<Found>> {
         match record {
             Record::Good(found) => {
                 report.chunks += 1;
                 report.bytes += u64::from(found.place.length);
-                seen.insert(as_seen(&found.hash, &found.place));
+                Ok(Some(found))
             }
             Record::Damaged(found) => {
                 let touches = self.db.users_of(found.hash, NAMED).await?;
                 let offset = found.place.offset;
                 let problem = format!("chunk {} in pack {pack} at {offset} is damaged", found.hash);
                 report.findings.push(Finding { problem, touches });
-                seen.insert(as_seen(&found.hash, &found.place));
+                Ok(Some(found))
             }
             Record::Unreadable { offset } => {
                 let problem = format!("pack {pack} cannot be read from byte {offset} on");
                 report.findings.push(Finding::new(problem));
+                Ok(None)
             }
+        }
+    }
+
+    /// Each row up to a record against that record; without one, all that are left against nothing.
+    async fn verify_rows(
+        &self,
+        rows: &mut Rows,
+        found: Option<Found>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let through = found.map_or(u64::MAX, |found| found.place.offset);
+        while let Some(row) = rows.next(&*self.db, through).await? {
+            if found == Some(Found { hash: row.hash, place: row.place }) {
+                continue;
+            }
+            let touches = self.db.users_of(row.hash, NAMED).await?;
+            if touches.is_empty() {
+                continue;
+            }
+            let (hash, ChunkPlace { pack, offset, .. }) = (row.hash, row.place);
+            let problem = format!("chunk {hash} is not in pack {pack} at {offset}, or damaged");
+            report.findings.push(Finding { problem, touches });
         }
         Ok(())
     }
 
-    /// Each chunk's row against what was read.
-    async fn verify_rows(&self, seen: &HashSet<Seen>, report: &mut Report) -> Result<()> {
-        let mut after = None;
-        loop {
-            let rows = self.db.chunks(after, ROWS).await?;
-            after = rows.last().map(|row| row.hash);
-            if after.is_none() {
-                return Ok(());
-            }
-            for row in rows {
-                if seen.contains(&as_seen(&row.hash, &row.place)) {
-                    continue;
-                }
-                let ChunkPlace { pack, offset, .. } = row.place;
-                let touches = self.db.users_of(row.hash, NAMED).await?;
-                if touches.is_empty() {
-                    continue;
-                }
-                let hash = row.hash;
-                let problem = format!("chunk {hash} is not in pack {pack} at {offset}, or damaged");
-                report.findings.push(Finding { problem, touches });
-            }
-        }
-    }
-
-    async fn verify_manifests(&self, report: &mut Report) -> Result<()> {
+    async fn verify_lists(&self, report: &mut Report) -> Result<()> {
         let mut after = ManifestKey(0);
         loop {
             let found = self.db.manifests(after, MANIFESTS).await?;
@@ -135,28 +141,109 @@ impl Upkeep {
                 return Ok(());
             };
             after = last.key;
-            for manifest in found {
-                if let Some(problem) = wrong(&manifest) {
-                    report.findings.push(Finding::new(problem));
+            for list in &found {
+                match self.verify_list(list, report).await {
+                    Err(error) if error.kind() == Kind::DataLoss => {
+                        let touches = self.db.users_of_list(list.key, NAMED).await?;
+                        report.findings.push(Finding { problem: error.to_string(), touches });
+                    }
+                    done => done?,
                 }
-                self.verify_pieces(&manifest, report).await?;
             }
         }
     }
 
-    async fn verify_pieces(&self, manifest: &Manifest, report: &mut Report) -> Result<()> {
-        for pieces in manifest.pieces.chunks(ROWS) {
-            let hashes: Vec<ChunkHash> = pieces.iter().map(|piece| piece.hash).collect();
-            let states = self.db.chunk_states(hashes.clone()).await?;
-            for (hash, state) in hashes.into_iter().zip(states) {
-                if state == crate::db::ChunkState::Absent {
-                    let touches = self.db.users_of(hash, NAMED).await?;
-                    let problem = format!("chunk {hash} is not stored");
+    /// A list's chunks, what they hash to, and all their bytes. One that is still coming in has only
+    /// chunks.
+    async fn verify_list(&self, list: &Manifest, report: &mut Report) -> Result<()> {
+        let content = Content { size: list.size, digest: list.digest, manifest: Some(list.key) };
+        let mut identity = ManifestHasher::new(list.size, &list.digest);
+        // Of what nobody uses and of what is damaged already the digest says nothing.
+        let used = list.id.is_some() && !self.db.users_of_list(list.key, 1).await?.is_empty();
+        let mut digest = used.then(blake3::Hasher::new);
+        let mut offset = 0;
+        loop {
+            let (begins, pieces) = self.db.pieces(content, offset, PIECES).await?;
+            if pieces.is_empty() {
+                break;
+            }
+            if begins != offset {
+                return Err(damaged(list));
+            }
+            let mut encoded = Vec::with_capacity(pieces.len() * Piece::ENCODED_BYTES);
+            pieces.iter().for_each(|piece| piece.encode_to(&mut encoded));
+            identity.update(&encoded);
+            offset += pieces.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
+            self.verify_pieces(&pieces, &mut digest, report).await?;
+        }
+        if list.id.is_some_and(|id| identity.finish() != id || offset != list.size) {
+            return Err(damaged(list));
+        }
+        if digest.is_some_and(|digest| *digest.finalize().as_bytes() != list.digest.0) {
+            let touches = self.db.users_of_list(list.key, NAMED).await?;
+            let problem = "the bytes of a content are not what its digest says; perhaps whoever \
+                           sent it said so";
+            report.findings.push(Finding { problem: problem.to_owned(), touches });
+        }
+        Ok(())
+    }
+
+    /// Adds the bytes of chunks to the digest, which is given up at one that is not good: that is told
+    /// by its record.
+    async fn verify_pieces(
+        &self,
+        pieces: &[Piece],
+        digest: &mut Option<blake3::Hasher>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let hashes: Vec<ChunkHash> = pieces.iter().map(|piece| piece.hash).collect();
+        for (piece, state) in pieces.iter().zip(self.db.chunk_states(hashes).await?) {
+            let place = match state {
+                ChunkState::Stored(place) | ChunkState::Condemned(place) => place,
+                ChunkState::Absent => {
+                    *digest = None;
+                    let touches = self.db.users_of(piece.hash, NAMED).await?;
+                    let problem = format!("chunk {} is not stored", piece.hash);
                     report.findings.push(Finding { problem, touches });
+                    continue;
+                }
+            };
+            if let Some(hasher) = digest {
+                match self.chunks.read(piece.hash, place).await {
+                    Ok(bytes) => drop(hasher.update(&bytes)),
+                    Err(error) if error.kind() == Kind::DataLoss => *digest = None,
+                    Err(error) => return Err(error),
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The rows of what is in a pack, in the order in which it lies there.
+struct Rows {
+    pack: PackId,
+    fetched: VecDeque<ChunkRow>,
+    /// Where to go on; `None` when there are no more.
+    next: Option<u64>,
+}
+
+impl Rows {
+    fn of(pack: PackId) -> Self {
+        Self { pack, fetched: VecDeque::new(), next: Some(0) }
+    }
+
+    /// The next one, if it lies no further than `through`.
+    async fn next(&mut self, db: &dyn Db, through: u64) -> Result<Option<ChunkRow>> {
+        if let (true, Some(from)) = (self.fetched.is_empty(), self.next) {
+            self.fetched = db.chunks_of(self.pack, from, ROWS).await?.into();
+            let last = self.fetched.back().map(|row| row.place.offset + 1);
+            self.next = last.filter(|_| self.fetched.len() == ROWS);
+        }
+        match self.fetched.front() {
+            Some(row) if row.place.offset <= through => Ok(self.fetched.pop_front()),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -166,14 +253,6 @@ impl Finding {
     }
 }
 
-/// What is wrong with a list itself. One that is still coming in is not judged.
-fn wrong(manifest: &Manifest) -> Option<String> {
-    let id = manifest.id?;
-    let mut hasher = ManifestHasher::new(manifest.size, &manifest.digest);
-    let mut encoded = Vec::with_capacity(manifest.pieces.len() * Piece::ENCODED_BYTES);
-    manifest.pieces.iter().for_each(|piece| piece.encode_to(&mut encoded));
-    hasher.update(&encoded);
-    let bytes: u64 = manifest.pieces.iter().map(|piece| u64::from(piece.length)).sum();
-    (hasher.finish() != id || bytes != manifest.size)
-        .then(|| format!("the list of chunks {} is damaged", manifest.key.0))
+fn damaged(list: &Manifest) -> Error {
+    Error::new(Kind::DataLoss, format!("the list of chunks {} is damaged", list.key.0))
 }

@@ -8,7 +8,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use proptest::sample::{select, subsequence};
 use tokio::runtime::Runtime;
 
-use crate::db::contract::people::{Person, content, file, folder, path, paths, refused};
+use crate::db::contract::people::{Person, content, file, folder, path, paths, refused, symlink};
 use crate::db::contract::{SQLITE, World, stories};
 use crate::db::{Position, StagedEntry};
 use crate::error::Kind;
@@ -21,6 +21,7 @@ stories! {
     a_page_goes_on_inside_a_folder_that_was_renamed
     a_page_of_another_folder_is_no_place_to_go_on_from
     more_rows_than_are_fetched_at_once_are_listed
+    a_page_of_long_paths_and_targets_is_cut_by_its_bytes
 }
 
 /// No two of them fold together; by their keys: 0 a a-b a.b aa b c z ~ ä é.
@@ -193,6 +194,17 @@ async fn a_page_of_another_folder_is_no_place_to_go_on_from(world: &World) {
     // A place too deep for this listing goes on after the folder that is in the way.
     assert_eq!(paths(&list("/", false, "/a/b/c").await.unwrap()), ["/e"]);
     assert_eq!(paths(&list("/", true, "/a/b/c/x").await.unwrap()), ["/a/d", "/e", "/e/a"]);
+}
+
+async fn a_page_of_long_paths_and_targets_is_cut_by_its_bytes(world: &World) {
+    let ann = world.account("ann").await;
+    let target = "t".repeat(4_000);
+    let links = (0..1_000).map(|number| symlink(&format!("{number:04}"), &target));
+    ann.commit("/links", links.collect()).await.unwrap();
+    let page = ann.db.list(ann.id, &path("/links"), false, Position::Start, 5_000).await.unwrap();
+    assert!(page.more && (400..600).contains(&page.entries.len()), "{}", page.entries.len());
+    let all: Vec<String> = (0..1_000).map(|number| format!("/links/{number:04}")).collect();
+    assert!(page_by_page(&ann, "/links", true, 5_000).await == all);
 }
 
 async fn more_rows_than_are_fetched_at_once_are_listed(world: &World) {

@@ -90,6 +90,7 @@ async fn a_recipient_named_twice_gets_it_once(world: &World) {
     let to = vec![named("bob"), named("BOB"), named("bob")];
     let sent = ann.db.send(NewMessage { to, ..ann.message(&[], "12345") }).await.unwrap();
     assert_eq!((sent.recipients.len(), bob.unread().await.len()), (1, 1));
+    assert_eq!(bob.unread().await[0].to, ["bob"], "and is told so once");
     assert_eq!(bob.used().await, 5);
 }
 

@@ -1,8 +1,8 @@
 //! Stories of reading mail: what is unread, in which order and in which parts, and what marks it.
 
-use crate::db::Which;
 use crate::db::contract::people::{Person, refused};
 use crate::db::contract::{World, stories};
+use crate::db::{NewMessage, PREVIEW_CHARS, Which};
 use crate::error::Kind;
 use crate::model::{Body, Message, MessageId};
 
@@ -15,6 +15,7 @@ stories! {
     reading_is_more_than_acknowledging
     a_range_is_acknowledged_in_parts
     messages_are_listed_the_newest_first
+    a_list_is_cut_by_its_bytes_and_shows_beginnings
     a_message_is_found_by_number_by_id_and_as_the_last
     the_mail_of_others_is_not_found
 }
@@ -60,7 +61,7 @@ async fn a_part_ends_with_the_message_that_fills_it(world: &World) {
 async fn nothing_is_marked_by_being_read(world: &World) {
     let (ann, bob, ids) = with_mail(world, &["1", "2"]).await;
     let before = bob.db.start(bob.id).await.unwrap().modseq;
-    bob.db.messages(bob.id, None, false, 9).await.unwrap();
+    bob.db.messages(bob.id, None, false, (9, 1_000)).await.unwrap();
     bob.db.message(bob.id, Which::Id(ids[0])).await.unwrap();
     ann.db.message(ann.id, Which::Id(ids[0])).await.unwrap();
     assert_eq!(bob.unread().await.len(), 2);
@@ -124,7 +125,8 @@ async fn messages_are_listed_the_newest_first(world: &World) {
     let (ann, bob, ids) = with_mail(world, &["1", "2", "3", "4"]).await;
     bob.ack(&ids[2..3]).await.unwrap();
     let list = async |before, unread, limit| {
-        numbers(&bob.db.messages(bob.id, before, unread, limit).await.unwrap())
+        let page = (limit, usize::MAX);
+        numbers(&bob.db.messages(bob.id, before, unread, page).await.unwrap().0)
     };
     assert_eq!(list(None, false, 9).await, [4, 3, 2, 1]);
     assert_eq!(list(None, true, 9).await, [4, 2, 1]);
@@ -133,7 +135,37 @@ async fn messages_are_listed_the_newest_first(world: &World) {
     assert_eq!(list(Some(4), false, 2).await, [3, 2]);
     assert_eq!(list(Some(u64::MAX), false, 1).await, [4]);
     assert_eq!(list(Some(0), false, 9).await, [0; 0]);
-    assert_eq!(ann.db.messages(ann.id, None, false, 9).await.unwrap(), [], "sent is not received");
+    let of_ann = ann.db.messages(ann.id, None, false, (9, 1_000)).await.unwrap();
+    assert_eq!(of_ann, (vec![], false), "sent is not received");
+}
+
+async fn a_list_is_cut_by_its_bytes_and_shows_beginnings(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let body = "\u{e4}".repeat(10_000);
+    for _ in 0..20 {
+        ann.send(&[&bob], &body).await;
+    }
+    let list = async |before, bytes| {
+        let page = bob.db.messages(bob.id, before, false, (9, bytes)).await.unwrap();
+        (numbers(&page.0), page.1)
+    };
+    assert_eq!(
+        list(None, 1_000).await,
+        (vec![20, 19], true),
+        "bodies count as far as they are shown"
+    );
+    assert_eq!(list(Some(19), 1_000).await, (vec![18, 17], true));
+    assert_eq!(list(Some(3), 100_000).await, (vec![2, 1], false));
+    let (listed, _) = bob.db.messages(bob.id, None, false, (1, 1_000)).await.unwrap();
+    let shown = body.chars().take(PREVIEW_CHARS).collect();
+    assert_eq!(listed[0].body, Body::Inline(shown));
+    // A body that is a content counts for what must be read to show its beginning, and no more.
+    let stored = ann.content(&vec![1; 1 << 20]).await;
+    for _ in 0..3 {
+        let message = NewMessage { body: Body::Stored(stored), ..ann.message(&[&bob], "") };
+        ann.db.send(message).await.unwrap();
+    }
+    assert_eq!(list(None, 100_000).await, (vec![23, 22], true));
 }
 
 async fn a_message_is_found_by_number_by_id_and_as_the_last(world: &World) {
@@ -165,7 +197,8 @@ async fn the_mail_of_others_is_not_found(world: &World) {
         assert_eq!(refused(answer), Kind::NotFound, "{which:?}");
     }
     assert_eq!(cid.unread().await, []);
-    assert_eq!(cid.db.messages(cid.id, None, false, 9).await.unwrap(), []);
+    let listed = cid.db.messages(cid.id, None, false, (9, 1_000)).await.unwrap();
+    assert_eq!(listed, (vec![], false));
     assert_eq!(cid.db.ack_range(cid.id, (0, 9), 9, cid.now()).await.unwrap(), (0, None));
     assert_eq!(bob.unread().await.len(), 1);
 }

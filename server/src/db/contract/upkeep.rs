@@ -8,7 +8,7 @@ use crate::db::contract::contents::condemn;
 use crate::db::contract::people::{Person, attached, file, folder, manifest, path, piece, version};
 use crate::db::contract::{World, stories};
 use crate::db::{AttachmentSource, ChunkState, CommitPlan, NewMessage};
-use crate::model::{Body, ChunkHash, ChunkPlace, ManifestKey, MessageId, PackId, UploadId};
+use crate::model::{Body, ChunkHash, ChunkPlace, ManifestKey, MessageId, Modseq, PackId, UploadId};
 
 stories! {
     everything_that_needs_a_chunk_refers_to_it
@@ -17,6 +17,8 @@ stories! {
     an_upload_that_was_told_of_a_chunk_keeps_it
     a_mark_is_no_older_than_an_open_upload
     the_store_knows_when_it_was_last_collected
+    a_store_that_is_not_where_it_was_is_another_epoch
+    tombstones_are_pruned_and_the_horizon_rises
     whoever_refers_to_a_chunk_saves_it
     contents_go_in_two_passes
     many_contents_go_in_one_run
@@ -161,6 +163,47 @@ async fn the_store_knows_when_it_was_last_collected(world: &World) {
     world.db().note_collected(made + 10).await.unwrap();
     world.reopen();
     assert_eq!(world.db().store().await.unwrap().collected_at, made + 10);
+}
+
+async fn a_store_that_is_not_where_it_was_is_another_epoch(world: &World) {
+    let settle = async |home: &str| {
+        let rose = world.db().settle(home.to_owned(), world.now()).await.unwrap();
+        (rose, world.db().store().await.unwrap().epoch)
+    };
+    let ann = world.account("ann").await;
+    assert_eq!(settle("here").await, (false, 1), "its first start");
+    assert_eq!(settle("here").await, (false, 1));
+    let (rose, copy) = settle("a copy").await;
+    assert!(rose && copy > 1);
+    assert_eq!(ann.db.start(ann.id).await.unwrap().epoch, copy, "cursors are judged by it");
+    assert_eq!(settle("a copy").await, (false, copy));
+    world.later(-1_000_000);
+    assert_eq!(settle("here").await, (true, copy + 1), "it rises whatever the clock says");
+    world.later(2_000_000);
+    let (_, later) = settle("a second copy").await;
+    assert!(later > copy + 1, "two copies of one store have nothing in common");
+}
+
+async fn tombstones_are_pruned_and_the_horizon_rises(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let horizon = async |person: &Person| person.db.start(person.id).await.unwrap().horizon;
+    for name in ["/1", "/2", "/3"] {
+        ann.put(name, b"1").await;
+        bob.put(name, b"1").await;
+    }
+    ann.rm("/1").await;
+    ann.rm("/2").await;
+    let (old, before) = (ann.head().await, world.now() + 1);
+    world.later(10);
+    ann.rm("/3").await;
+    bob.rm("/3").await;
+    while ann.db.purge_trash(i64::MAX).await.unwrap() {}
+    assert_eq!(horizon(&ann).await, Modseq(0));
+    let prune = async |rows| ann.db.prune_tombstones(before, rows).await.unwrap();
+    assert_eq!((prune(1).await, prune(1).await, prune(1).await), (1, 1, 0), "some at a time");
+    assert_eq!((horizon(&ann).await, horizon(&bob).await), (old, Modseq(0)));
+    assert_eq!(ann.news(old).await, ["remove /3"], "what is younger is told still");
+    assert_eq!(bob.news(Modseq(0)).await.last().map(String::as_str), Some("remove /3"));
 }
 
 async fn whoever_refers_to_a_chunk_saves_it(world: &World) {

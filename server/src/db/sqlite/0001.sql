@@ -6,6 +6,8 @@ CREATE TABLE store (
   id BLOB NOT NULL,
   -- Rises when the store is put back to an earlier state: cursors from before are then answered in full.
   epoch INTEGER NOT NULL,
+  -- Where it lay at its last start, as something that a copy does not share. Null before the first.
+  home TEXT,
   -- Unicode version that name_key columns were folded with.
   fold_version INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
@@ -180,7 +182,8 @@ CREATE TABLE version (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX version_entry ON version (entry, generation);
 CREATE INDEX version_content ON version (content) WHERE content IS NOT NULL;
-CREATE INDEX version_replaced ON version (account, replaced_at);
+-- With the size, so that what could be evicted is summed up without a look at each version's row.
+CREATE INDEX version_replaced ON version (account, replaced_at, id, size);
 
 -- What is left of rows that were purged, so that clients who were away hear of it.
 CREATE TABLE tombstone (
@@ -192,6 +195,7 @@ CREATE TABLE tombstone (
   at INTEGER NOT NULL,
   PRIMARY KEY (account, modseq, id)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX tombstone_at ON tombstone (at);
 
 -- Commits too large for one transaction. A new tree's entries are rows of `entry` below a top that has
 -- no parent yet; a merge's wait in staged_entry.

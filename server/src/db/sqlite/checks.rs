@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::db::sqlite::paths::Upwards;
 use crate::db::sqlite::rows::{all_once, one};
 use crate::error::{Error, Result};
-use crate::model::{AccountId, ChunkHash, EntryId, FileName, MessageId};
+use crate::model::{AccountId, ChunkHash, EntryId, FileName, ManifestKey, MessageId};
 
 /// The most problems of one sort that are listed.
 const LISTED: usize = 100;
@@ -108,29 +108,31 @@ fn lost_chunks(conn: &Connection) -> Result<Vec<String>> {
 /// What uses a chunk, in words.
 pub(super) fn users_of(conn: &Connection, chunk: ChunkHash, limit: usize) -> Result<Vec<String>> {
     let mut users = Vec::new();
-    for content in contents_with(conn, chunk)? {
-        let (filter, message_filter) = match content {
-            Some(key) => (format!("content = {key}"), format!("body_content = {key}")),
-            None => {
-                let hex = chunk.to_string();
-                (
-                    format!("content IS NULL AND digest = x'{hex}'"),
-                    format!("body_content IS NULL AND body_digest = x'{hex}'"),
-                )
-            }
-        };
-        entries_with(conn, &filter, limit, &mut users)?;
-        messages_with(conn, (&filter, &message_filter), limit, &mut users)?;
+    let filter = format!("content IS NULL AND digest = x'{chunk}'");
+    let body_filter = format!("body_content IS NULL AND body_digest = x'{chunk}'");
+    entries_with(conn, &filter, limit, &mut users)?;
+    messages_with(conn, (&filter, &body_filter), limit, &mut users)?;
+    let sql = "SELECT DISTINCT content FROM segment WHERE instr(pieces, ?1) > 0";
+    for list in all_once(conn, sql, [chunk], |row| row.get(0))? {
+        users.extend(users_of_list(conn, list, limit)?);
     }
     users.truncate(limit);
     Ok(users)
 }
 
-fn contents_with(conn: &Connection, chunk: ChunkHash) -> Result<Vec<Option<i64>>> {
-    let mut contents = vec![None];
-    let sql = "SELECT DISTINCT content FROM segment WHERE instr(pieces, ?1) > 0";
-    contents.extend(all_once(conn, sql, [chunk], |row| row.get::<_, i64>(0).map(Some))?);
-    Ok(contents)
+/// What uses a list of chunks, in words.
+pub(super) fn users_of_list(
+    conn: &Connection,
+    list: ManifestKey,
+    limit: usize,
+) -> Result<Vec<String>> {
+    let mut users = Vec::new();
+    let (filter, body_filter) =
+        (format!("content = {}", list.0), format!("body_content = {}", list.0));
+    entries_with(conn, &filter, limit, &mut users)?;
+    messages_with(conn, (&filter, &body_filter), limit, &mut users)?;
+    users.truncate(limit);
+    Ok(users)
 }
 
 fn entries_with(

@@ -20,7 +20,7 @@ use crate::model::{CommitId, Entry, EntryId, FileName, Mode, Node, TreePath};
 #[async_trait]
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
-        self.write("commits.commit", move |tx| {
+        self.write_in_quota("commits.commit", move |tx| {
             once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| apply(tx, &plan, &entries))
         })
         .await
@@ -52,7 +52,7 @@ impl Commits for Sqlite {
 
     async fn publish(&self, staged: &Staged, plan: CommitPlan) -> Result<CommitOutcome> {
         let staged = staged.clone();
-        self.write("commits.publish", move |tx| {
+        self.write_in_quota("commits.publish", move |tx| {
             once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| {
                 end_upload(tx, plan.account, plan.upload)?;
                 match staged.top {

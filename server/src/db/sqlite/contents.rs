@@ -15,6 +15,9 @@ use crate::model::{
 /// Chunks in one segment of a manifest: 36 KiB.
 const SEGMENT_PIECES: usize = 1_024;
 
+/// Chunks looked up by one job.
+const JOB_PIECES: usize = 4 * SEGMENT_PIECES;
+
 /// A lease that was renewed this recently is not renewed again.
 const LEASE_RENEWED_MS: i64 = 60_000;
 
@@ -34,9 +37,9 @@ impl Contents for Sqlite {
         if self.read("contents.fits", fits).await? {
             return Ok(());
         }
-        self.write("contents.reserve", move |tx| {
+        self.write_in_quota("contents.reserve", move |tx| {
             renew_lease(tx, &upload)?;
-            quota::make_room(tx, upload.account, bytes, upload.now)
+            quota::require(tx, upload.account, bytes, upload.now)
         })
         .await
     }
@@ -49,7 +52,7 @@ impl Contents for Sqlite {
     }
 
     async fn register(&self, upload: Upload, arrived: Vec<Arrived>) -> Result<()> {
-        self.write("contents.register", move |tx| register(tx, &upload, &arrived)).await
+        self.write_in_quota("contents.register", move |tx| register(tx, &upload, &arrived)).await
     }
 
     async fn close_upload(&self, account: AccountId, upload: UploadId) -> Result<()> {
@@ -62,10 +65,25 @@ impl Contents for Sqlite {
         contents: Vec<NewContent>,
         now: i64,
     ) -> Result<Vec<ManifestKey>> {
-        self.write("contents.add", move |tx| {
-            contents.iter().map(|new| add_content(tx, account, new, now)).collect()
-        })
-        .await
+        let mut keys = Vec::with_capacity(contents.len());
+        for some in jobs(contents) {
+            match <[NewContent; 1]>::try_from(some) {
+                Ok([long]) if long.pieces.len() > JOB_PIECES => {
+                    let key = self.open_content(long.size, long.digest, now).await?;
+                    self.append_pieces(account, key, 0, long.pieces).await?;
+                    keys.push(self.close_content(key, long.id).await?);
+                }
+                some => {
+                    let some = some.map_or_else(|some| some, Vec::from);
+                    let add = move |tx: &mut Tx<'_>| {
+                        some.iter().map(|new| add_content(tx, account, new, now)).collect()
+                    };
+                    let added: Vec<ManifestKey> = self.write("contents.add", add).await?;
+                    keys.extend(added);
+                }
+            }
+        }
+        Ok(keys)
     }
 
     async fn open_content(&self, size: u64, digest: Digest, now: i64) -> Result<ManifestKey> {
@@ -76,11 +94,16 @@ impl Contents for Sqlite {
         &self,
         account: AccountId,
         key: ManifestKey,
-        offset: u64,
+        mut offset: u64,
         pieces: Vec<Piece>,
     ) -> Result<()> {
-        self.write("contents.append", move |tx| append_pieces(tx, account, (key, offset), &pieces))
-            .await
+        for some in pieces.chunks(JOB_PIECES) {
+            let (at, some) = (offset, some.to_vec());
+            offset += some.iter().map(|piece| u64::from(piece.length)).sum::<u64>();
+            let append = move |tx: &mut Tx<'_>| append_pieces(tx, account, (key, at), &some);
+            self.write("contents.append", append).await?;
+        }
+        Ok(())
     }
 
     async fn close_content(&self, key: ManifestKey, id: [u8; 32]) -> Result<ManifestKey> {
@@ -125,6 +148,7 @@ impl Sqlite {
 
 /// Opens or renews a lease; the longest idle one of too many makes room.
 fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
+    tx.upload = Some(upload.id);
     let sql =
         "UPDATE lease SET touched_at = max(touched_at, ?3) WHERE account = ?1 AND upload = ?2";
     if tx.execute(sql, (upload.account, upload.id, upload.now))? > 0 {
@@ -133,7 +157,7 @@ fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
     let sql = "SELECT count(*) FROM lease WHERE account = ?1";
     let open: u32 = one(tx.conn(), sql, [upload.account], |row| row.get(0))?.unwrap_or(0);
     for _too_many in upload.leases_max..=open {
-        quota::drop_idle_lease(tx, upload.account, i64::MAX)?;
+        quota::drop_idle_lease(tx, upload.account, (i64::MAX, None))?;
     }
     tx.execute(
         "INSERT INTO lease (account, upload, opened_at, touched_at) VALUES (?1, ?2, ?3, ?3)",
@@ -143,10 +167,15 @@ fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
 }
 
 /// Ends a lease, in the transaction that uses what it brought.
-pub(super) fn end_upload(tx: &Tx<'_>, account: AccountId, upload: Option<UploadId>) -> Result<()> {
+pub(super) fn end_upload(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    upload: Option<UploadId>,
+) -> Result<()> {
     let Some(upload) = upload else {
         return Ok(());
     };
+    tx.upload = Some(upload);
     tx.execute("DELETE FROM lease WHERE account = ?1 AND upload = ?2", (account, upload)).map(drop)
 }
 
@@ -154,6 +183,26 @@ fn possessed(conn: &Connection, account: AccountId, hash: ChunkHash) -> Result<b
     let sql = "SELECT 1 FROM account_chunk AS p JOIN chunk AS c ON c.hash = p.hash
                WHERE p.account = ?1 AND p.hash = ?2 AND c.condemned_at IS NULL";
     Ok(one(conn, sql, (account, hash), |_| Ok(()))?.is_some())
+}
+
+/// Contents as they are recorded: together as long as their lists are short, or one that is long.
+fn jobs(contents: Vec<NewContent>) -> Vec<Vec<NewContent>> {
+    let mut jobs: Vec<Vec<NewContent>> = Vec::new();
+    let mut room = 0;
+    for new in contents {
+        let pieces = new.pieces.len();
+        match jobs.last_mut().filter(|_| pieces <= room) {
+            Some(job) => {
+                job.push(new);
+                room -= pieces;
+            }
+            None => {
+                jobs.push(vec![new]);
+                room = JOB_PIECES.saturating_sub(pieces);
+            }
+        }
+    }
+    jobs
 }
 
 /// Sees to it that a content may be referred to, in the transaction that does so: it is there, its chunks
@@ -237,7 +286,7 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     if brought == 0 {
         return Ok(());
     }
-    quota::make_room(tx, upload.account, brought, upload.now)?;
+    quota::require(tx, upload.account, brought, upload.now)?;
     let sql = "UPDATE lease SET bytes = bytes + ?3 WHERE account = ?1 AND upload = ?2";
     tx.execute(sql, (upload.account, upload.id, brought)).map(drop)
 }

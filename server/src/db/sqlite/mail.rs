@@ -12,7 +12,7 @@ use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{all, content, one, prepared};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, accounts, journal, quota};
-use crate::db::{Account, AttachmentSource, Mail, NewMessage, SendOutcome, Which};
+use crate::db::{Account, AttachmentSource, Mail, NewMessage, PREVIEW_CHARS, SendOutcome, Which};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccountId, AccountName, Attachment, Body, Content, Message, MessageId, Node, Recipient,
@@ -22,7 +22,7 @@ use crate::model::{
 #[async_trait]
 impl Mail for Sqlite {
     async fn send(&self, message: NewMessage) -> Result<SendOutcome> {
-        self.write("mail.send", move |tx| {
+        self.write_in_quota("mail.send", move |tx| {
             let request = message.request.as_ref();
             once(tx, message.sender, request, message.now, |tx| send(tx, &message))
         })
@@ -46,11 +46,12 @@ impl Mail for Sqlite {
     ) -> Result<Vec<Message>> {
         self.read("mail.unread", move |conn| {
             let sql = format!(
-                "{DELIVERED} WHERE d.account = ?1 AND d.acked_at IS NULL AND d.number > ?2
-                   AND d.number <= ?3 ORDER BY d.number LIMIT ?4"
+                "{} WHERE d.account = ?1 AND d.acked_at IS NULL AND d.number > ?2
+                   AND d.number <= ?3 ORDER BY d.number LIMIT ?4",
+                delivered("m.body")
             );
             let params = (account, number(after), number(through), limit);
-            some(conn, &sql, params, bytes)
+            Ok(some(conn, &sql, params, (bytes, u64::MAX))?.0)
         })
         .await
     }
@@ -80,16 +81,17 @@ impl Mail for Sqlite {
         account: AccountId,
         before: Option<u64>,
         unread: bool,
-        limit: usize,
-    ) -> Result<Vec<Message>> {
+        (limit, bytes): (usize, usize),
+    ) -> Result<(Vec<Message>, bool)> {
         self.read("mail.messages", move |conn| {
             let filter = if unread { "AND d.acked_at IS NULL" } else { "" };
             let sql = format!(
-                "{DELIVERED} WHERE d.account = ?1 AND d.number < ?2 {filter}
-                 ORDER BY d.number DESC LIMIT ?3"
+                "{} WHERE d.account = ?1 AND d.number < ?2 {filter}
+                 ORDER BY d.number DESC LIMIT ?3",
+                delivered(&format!("substr(m.body, 1, {PREVIEW_CHARS})"))
             );
             let before = before.map_or(i64::MAX, number);
-            some(conn, &sql, (account, before, limit), usize::MAX)
+            some(conn, &sql, (account, before, limit), (bytes, PREVIEW_READ))
         })
         .await
     }
@@ -119,17 +121,23 @@ impl Mail for Sqlite {
     }
 }
 
+/// All but the body.
 const COLUMNS: &str = "m.key AS key, m.id AS id, m.thread AS thread, s.name AS sender,
-     m.recipients AS recipients, m.subject AS subject, m.body AS body, m.body_size AS size,
+     m.recipients AS recipients, m.subject AS subject, m.body_size AS size,
      m.body_digest AS digest, m.body_content AS content, m.attachments AS attachments,
      m.sent_at AS sent_at, m.in_reply_to AS in_reply_to";
 
-const DELIVERED: &str = "SELECT d.number AS number, d.acked_at IS NULL AS unread,
-     m.key AS key, m.id AS id, m.thread AS thread, s.name AS sender,
-     m.recipients AS recipients, m.subject AS subject, m.body AS body, m.body_size AS size,
-     m.body_digest AS digest, m.body_content AS content, m.attachments AS attachments,
-     m.sent_at AS sent_at, m.in_reply_to AS in_reply_to
-   FROM delivery AS d JOIN message AS m ON m.key = d.message JOIN account AS s ON s.id = m.sender";
+/// What the beginning of a body that is a content counts for in a list: its first chunk is read for it.
+const PREVIEW_READ: u64 = 64 << 10;
+
+/// Deliveries with so much of their bodies.
+fn delivered(body: &str) -> String {
+    format!(
+        "SELECT d.number AS number, d.acked_at IS NULL AS unread, {body} AS body, {COLUMNS}
+         FROM delivery AS d JOIN message AS m ON m.key = d.message
+         JOIN account AS s ON s.id = m.sender"
+    )
+}
 
 fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
     let recipients = recipients(tx, &new.to)?;
@@ -220,7 +228,10 @@ fn insert(
     (id, thread): (MessageId, ThreadId),
     (attachments, body_size, size): (&[Attachment], u64, u64),
 ) -> Result<i64> {
-    let names: Vec<&str> = new.to.iter().map(AccountName::as_str).collect();
+    // As the sender wrote them, each once, however often that was.
+    let mut seen = HashSet::new();
+    let names = new.to.iter().filter(|name| seen.insert(name.key()));
+    let names: Vec<&str> = names.map(AccountName::as_str).collect();
     let names = serde_json::to_string(&names).map_err(|error| Error::internal("mail", error))?;
     let (text, body) = match &new.body {
         Body::Inline(text) => (Some(text), None),
@@ -336,8 +347,8 @@ fn ack_range(
 
 fn message(conn: &Connection, account: AccountId, which: Which) -> Result<Option<Message>> {
     let received = |filter: &str, key: i64| {
-        let sql = format!("{DELIVERED} WHERE d.account = ?1 AND {filter}");
-        Ok(some(conn, &sql, (account, key), usize::MAX)?.pop())
+        let sql = format!("{} WHERE d.account = ?1 AND {filter}", delivered("m.body"));
+        Ok(some(conn, &sql, (account, key), ALL)?.0.pop())
     };
     match which {
         Which::Number(wanted) => received("d.number = ?2", number(wanted)),
@@ -350,10 +361,10 @@ fn message(conn: &Connection, account: AccountId, which: Which) -> Result<Option
                 Some(message) => Ok(Some(message)),
                 None => {
                     let sql = format!(
-                        "SELECT 0 AS number, 0 AS unread, {COLUMNS} FROM message AS m
-                         JOIN account AS s ON s.id = m.sender WHERE m.key = ?1"
+                        "SELECT 0 AS number, 0 AS unread, m.body AS body, {COLUMNS}
+                         FROM message AS m JOIN account AS s ON s.id = m.sender WHERE m.key = ?1"
                     );
-                    Ok(some(conn, &sql, [key], usize::MAX)?.pop())
+                    Ok(some(conn, &sql, [key], ALL)?.0.pop())
                 }
             }
         }
@@ -372,29 +383,33 @@ fn seen(conn: &Connection, account: AccountId, id: MessageId) -> Result<Option<i
     one(conn, sql, (account, id), |row| row.get(0))
 }
 
-/// Messages of a query, until about `bytes` of bodies have been read.
+const ALL: (usize, u64) = (usize::MAX, u64::MAX);
+
+/// Messages of a query, until they take about `bytes`, a body that is a content no more than `stored` of
+/// them; whether there is more.
 fn some(
     conn: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
-    bytes: usize,
-) -> Result<Vec<Message>> {
+    (bytes, stored): (usize, u64),
+) -> Result<(Vec<Message>, bool)> {
     let mut statement = prepared(conn, sql)?;
     let mut rows = statement.query(params)?;
     let mut messages = Vec::new();
-    let mut size = 0;
-    while size < bytes
-        && let Some(row) = rows.next()?
-    {
-        let (message, held) = mapped(conn, row)?;
-        size += held;
+    let mut size = 0_usize;
+    while let Some(row) = rows.next()? {
+        if size >= bytes {
+            return Ok((messages, true));
+        }
+        let (message, held) = mapped(conn, row, stored)?;
+        size = size.saturating_add(held);
         messages.push(message);
     }
-    Ok(messages)
+    Ok((messages, false))
 }
 
 /// A message, and about how many bytes it takes.
-fn mapped(conn: &Connection, row: &Row<'_>) -> Result<(Message, usize)> {
+fn mapped(conn: &Connection, row: &Row<'_>, stored: u64) -> Result<(Message, usize)> {
     let recipients: String = row.get("recipients")?;
     let to: Vec<String> =
         serde_json::from_str(&recipients).map_err(|error| Error::internal("mail", error))?;
@@ -404,12 +419,16 @@ fn mapped(conn: &Connection, row: &Row<'_>) -> Result<(Message, usize)> {
     };
     let files: u32 = row.get("attachments")?;
     let attachments = if files > 0 { attached(conn, row.get("key")?)? } else { Vec::new() };
+    let subject: String = row.get("subject")?;
     let held = recipients.len()
+        + subject.len()
         + 256
-        + attachments.len() * 128
+        + attachments.iter().map(|file| file.name.len() + 128).sum::<usize>()
         + match &body {
             Body::Inline(text) => text.len(),
-            Body::Stored(content) => usize::try_from(content.size).unwrap_or(usize::MAX),
+            Body::Stored(content) => {
+                usize::try_from(content.size.min(stored)).unwrap_or(usize::MAX)
+            }
         };
     let message = Message {
         number: row.get("number")?,
@@ -417,7 +436,7 @@ fn mapped(conn: &Connection, row: &Row<'_>) -> Result<(Message, usize)> {
         thread: row.get("thread")?,
         from: row.get("sender")?,
         to,
-        subject: row.get("subject")?,
+        subject,
         sent_at: row.get("sent_at")?,
         unread: row.get("unread")?,
         body,

@@ -73,7 +73,7 @@ impl Merge {
         if self.unseen { journal::quiet(tx, self.account) } else { journal::next(tx, self.account) }
     }
 
-    /// Charges for what was put. Once, at the end: making room is a search.
+    /// Charges for what was put. Once, at the end: what is lacking is known then.
     pub(super) fn charge(&self, tx: &mut Tx<'_>) -> Result<()> {
         quota::charge(tx, self.account, self.added_bytes, self.now)
     }

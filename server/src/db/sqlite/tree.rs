@@ -57,7 +57,7 @@ impl Tree for Sqlite {
     }
 
     async fn write_file(&self, write: FileWrite) -> Result<Entry> {
-        self.write("tree.write_file", move |tx| {
+        self.write_in_quota("tree.write_file", move |tx| {
             once(tx, write.account, write.request.as_ref(), write.now, |tx| write_file(tx, &write))
         })
         .await
@@ -90,7 +90,7 @@ impl Tree for Sqlite {
     }
 
     async fn copy_entry(&self, relocation: Relocation) -> Result<Entry> {
-        self.write("tree.copy", move |tx| {
+        self.write_in_quota("tree.copy", move |tx| {
             let to = &relocation;
             once(tx, to.account, to.request.as_ref(), to.now, |tx| copy_entry(tx, to))
         })

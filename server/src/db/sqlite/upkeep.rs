@@ -30,6 +30,21 @@ impl Upkeep for Sqlite {
         .await
     }
 
+    async fn settle(&self, home: String, now: i64) -> Result<bool> {
+        let known = self.store_home().await?;
+        if known.as_deref() == Some(home.as_str()) {
+            return Ok(false);
+        }
+        self.write("upkeep.settle", move |tx| {
+            let sql = "UPDATE store SET home = ?1,
+                         epoch = CASE WHEN home IS NULL THEN epoch ELSE max(epoch + 1, ?2) END
+                       WHERE one = 1";
+            tx.execute(sql, (&home, now)).map(drop)
+        })
+        .await?;
+        Ok(known.is_some())
+    }
+
     async fn note_collected(&self, at: i64) -> Result<()> {
         self.write_behind("upkeep.note_collected", move |tx| {
             tx.execute("UPDATE store SET collected_at = ?1 WHERE one = 1", [at]).map(drop)
@@ -74,6 +89,13 @@ impl Upkeep for Sqlite {
                 Some(false) => {}
             }
         }
+    }
+
+    async fn prune_tombstones(&self, before: i64, rows: usize) -> Result<usize> {
+        self.write_behind("upkeep.prune_tombstones", move |tx| {
+            trash::prune_tombstones(tx, before, rows)
+        })
+        .await
     }
 
     async fn references(&self, visit: Visit) -> Result<()> {
@@ -218,8 +240,22 @@ impl Upkeep for Sqlite {
         self.read("upkeep.users_of", move |conn| checks::users_of(conn, chunk, limit)).await
     }
 
+    async fn users_of_list(&self, list: ManifestKey, limit: usize) -> Result<Vec<String>> {
+        self.read("upkeep.users_of_list", move |conn| checks::users_of_list(conn, list, limit))
+            .await
+    }
+
     async fn problems(&self) -> Result<Vec<String>> {
         self.read("upkeep.problems", checks::problems).await
+    }
+}
+
+impl Sqlite {
+    async fn store_home(&self) -> Result<Option<String>> {
+        self.read("upkeep.store_home", |conn| {
+            Ok(one(conn, "SELECT home FROM store", [], |row| row.get(0))?.flatten())
+        })
+        .await
     }
 }
 
@@ -257,7 +293,10 @@ fn purge_some(tx: &mut Tx<'_>, before: i64) -> Result<Option<bool>> {
     let found = one(tx.conn(), sql, [before], |row| {
         Ok((row.get::<_, AccountId>(0)?, row.get::<_, EntryId>(1)?))
     })?;
-    found.map(|(account, id)| trash::purge(tx, account, id, PURGED_ROWS)).transpose()
+    let Some((account, id)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(trash::purge(tx, account, id, PURGED_ROWS)?.whole))
 }
 
 /// One-chunk contents are named by their digest; the others' chunks are in segments. Segments of
@@ -360,21 +399,12 @@ fn relocate(tx: &Tx<'_>, hash: ChunkHash, (from, to): (ChunkPlace, ChunkPlace)) 
 
 fn manifests(conn: &Connection, after: ManifestKey, limit: usize) -> Result<Vec<Manifest>> {
     let sql = "SELECT key, id, size, digest FROM content WHERE key > ?1 ORDER BY key LIMIT ?2";
-    let mut found = all(conn, sql, (after, limit), |row| {
+    all(conn, sql, (after, limit), |row| {
         Ok(Manifest {
             key: row.get(0)?,
             id: row.get(1)?,
             size: row.get("size")?,
             digest: row.get(3)?,
-            pieces: Vec::new(),
         })
-    })?;
-    for manifest in &mut found {
-        let sql = "SELECT pieces FROM segment WHERE content = ?1 ORDER BY offset";
-        for encoded in all(conn, sql, [manifest.key], |row| row.get::<_, Vec<u8>>(0))? {
-            // A torn list no longer hashes to the identity, which the checker will see.
-            manifest.pieces.extend(Piece::decode_all(&encoded).unwrap_or_default());
-        }
-    }
-    Ok(found)
+    })
 }

@@ -8,10 +8,14 @@ use crate::db::sqlite::paths::{required, sibling};
 use crate::db::sqlite::rows::{ENTRY, all, entry};
 use crate::db::{Listed, Listing, Position};
 use crate::error::{Error, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, TreePath};
+use crate::model::{AccountId, Entry, EntryId, FileName, Node, TreePath};
 
 /// The most rows fetched at once from one folder.
 const FETCHED: usize = 512;
+/// Bytes of paths and targets in one page, about: its answer stays below the 4 MiB that clients take.
+const PAGE_BYTES: usize = 2 << 20;
+/// What an entry takes besides.
+const ENTRY_BYTES: usize = 256;
 
 /// A page of a listing.
 pub(super) fn list(
@@ -36,16 +40,28 @@ pub(super) fn list(
     }
     let mut walk = Walk { conn, recursive, open: Vec::new() };
     walk.begin(&top, path, from)?;
-    let mut entries = Vec::new();
-    while entries.len() < limit {
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while entries.len() < limit && bytes < PAGE_BYTES {
         match walk.next(limit - entries.len())? {
-            Some(listed) => entries.push(listed),
+            Some(listed) => {
+                bytes += bytes_of(&listed);
+                entries.push(listed);
+            }
             None => {
                 return Ok(Listing { entries, more: false, modseq });
             }
         }
     }
     Ok(Listing { entries, more: true, modseq })
+}
+
+fn bytes_of(listed: &Listed) -> usize {
+    let names = listed.path.names().iter().map(|name| name.as_str().len() + 1).sum::<usize>();
+    let target = match &listed.entry.node {
+        Node::Symlink { target } => target.len(),
+        Node::File { .. } | Node::Folder => 0,
+    };
+    names + target + ENTRY_BYTES
 }
 
 struct Walk<'a> {
