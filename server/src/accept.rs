@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -20,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::io::InspectWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -45,6 +47,9 @@ const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_ANSWERED: Duration = Duration::from_secs(20);
 /// How often a connection is looked at.
 const LOOKED_AT: Duration = Duration::from_secs(1);
+/// A connection that carries this much in the time an answer may stand still is a slow one, not a dead one:
+/// of many answers that share it, each may wait for its turn longer than that.
+const MOVING_BYTES: u64 = 64 << 10;
 /// Pause after an accept that failed for want of descriptors or memory.
 const STARVED: Duration = Duration::from_millis(100);
 
@@ -174,6 +179,12 @@ where
             tracing::debug!(%error, "the connection was gone");
             return;
         }
+        let written = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&written);
+        let count = move |bytes: &[u8]| {
+            counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        };
+        let stream = InspectWriter::new(stream, count);
         let stream = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
         let stream = match timeout(self.bounds.handshake, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
@@ -192,13 +203,14 @@ where
         }
         let service = TowerToHyperService::new(self.service.clone());
         let connection = http2(&self.bounds).serve_connection(TokioIo::new(stream), service);
-        self.watch(connection).await;
+        self.watch(connection, &written).await;
     }
 
     /// Drives a connection until it ends by itself, must end, or the server stops.
-    async fn watch(self, connection: impl Graceful) {
+    async fn watch(self, connection: impl Graceful, written: &AtomicU64) {
         let mut connection = Box::pin(connection);
         let accepted = Instant::now();
+        let mut moved = Moved { at: accepted, bytes: 0 };
         let mut look = interval(LOOKED_AT.min(self.bounds.stall));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leaving: Option<Instant> = None;
@@ -215,7 +227,9 @@ where
                     leaving = Some(Instant::now());
                 }
                 _ = look.tick() => {
-                    if self.traffic.stalled(self.bounds.stall) {
+                    moved.look(written.load(Ordering::Relaxed));
+                    let stands_still = moved.at.elapsed() > self.bounds.stall;
+                    if stands_still && self.traffic.stalled(self.bounds.stall) {
                         tracing::debug!("an answer was not read; the connection is cut");
                         return;
                     }
@@ -227,12 +241,27 @@ where
                         leaving = Some(Instant::now());
                     }
                     // One that was told to go and has no call left has had its time.
-                    let quiet = self.traffic.idle().is_some() || !self.traffic.begun();
+                    let quiet = self.traffic.idle().is_some_and(|idle| idle > LOOKED_AT)
+                        || !self.traffic.begun();
                     if quiet && leaving.is_some_and(|since| since.elapsed() > LOOKED_AT) {
                         return;
                     }
                 }
             }
+        }
+    }
+}
+
+/// When a connection had last carried enough to be alive.
+struct Moved {
+    at: Instant,
+    bytes: u64,
+}
+
+impl Moved {
+    fn look(&mut self, written: u64) {
+        if written - self.bytes >= MOVING_BYTES {
+            *self = Self { at: Instant::now(), bytes: written };
         }
     }
 }

@@ -3,8 +3,12 @@
 mod cli;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+
+/// For what still runs on threads of its own when all is done.
+const ENDING: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     bound_arenas();
@@ -19,10 +23,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cli::complain(&depot_server::error::Error::internal("main", error)),
     };
-    match runtime.block_on(cli::run(args)) {
+    let code = match runtime.block_on(cli::run(args)) {
         Ok(code) => code,
         Err(error) => cli::complain(&error),
-    }
+    };
+    // A long look through a store that nobody waits for any more must not hold the process.
+    runtime.shutdown_timeout(ENDING);
+    code
 }
 
 /// Keeps file data that came and went from staying with the process. glibc gives each of many threads an

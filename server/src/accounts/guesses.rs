@@ -9,7 +9,10 @@ use crate::error::{Detail, Error, Kind, Result};
 
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 
-/// Names remembered at once: about 8 MiB. An attacker who tries more names than that has spread the
+/// The longest name that is remembered as it is; of longer ones, which no account has, the beginning.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Names remembered at once: at most about 16 MiB. An attacker who tries more names than that has spread the
 /// guesses so thin that forgetting the oldest gives them nothing.
 const NAMES_MAX: usize = 65_536;
 
@@ -31,8 +34,9 @@ impl Guesses {
 
     /// Counts a guess before it is evaluated, or refuses to evaluate it.
     pub(super) fn begin(&self, name: &str, now: i64) -> Result<()> {
+        let name = remembered(name);
         let mut made = self.lock();
-        if made.len() >= NAMES_MAX && !made.contains_key(name) {
+        if made.len() >= NAMES_MAX && !made.contains_key(&name) {
             made.retain(|_, window| now - window.began < WINDOW_MS);
             let oldest = made.iter().min_by_key(|(_, window)| window.began);
             if made.len() >= NAMES_MAX
@@ -41,7 +45,7 @@ impl Guesses {
                 made.remove(&oldest);
             }
         }
-        let window = made.entry(name.to_owned()).or_insert(Window { began: now, count: 0 });
+        let window = made.entry(name).or_insert(Window { began: now, count: 0 });
         // A clock that was set back must not lock anybody out.
         if now - window.began >= WINDOW_MS || now < window.began {
             *window = Window { began: now, count: 0 };
@@ -62,7 +66,7 @@ impl Guesses {
     /// Takes back the count of a guess that was right.
     pub(super) fn forgive(&self, name: &str) {
         let mut made = self.lock();
-        if let Some(window) = made.get_mut(name) {
+        if let Some(window) = made.get_mut(&remembered(name)) {
             window.count = window.count.saturating_sub(1);
         }
     }
@@ -72,9 +76,22 @@ impl Guesses {
     }
 }
 
+fn remembered(name: &str) -> String {
+    name.chars().take(NAME_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Guesses, WINDOW_MS};
+    use super::{Guesses, NAME_CHARS_MAX, WINDOW_MS};
+
+    #[test]
+    fn a_name_of_any_length_takes_little_memory() {
+        let guesses = Guesses::new(20);
+        assert!(guesses.begin(&"ä".repeat(1 << 20), 0).is_ok());
+        let made = guesses.lock();
+        assert!(made.keys().all(|name| name.chars().count() <= NAME_CHARS_MAX));
+        assert_eq!(made.len(), 1);
+    }
 
     #[test]
     fn the_limit_is_exact_and_ends_with_its_window() {

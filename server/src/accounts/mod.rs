@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::clock::Clock;
 use crate::db::{Db, NewAccount, NewSession, Refreshed, Tokens};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, AccountName, Caller, Limits, SessionId};
+use crate::model::{AccountName, Caller, Limits, SessionId};
 use crate::password::Passwords;
 use crate::token::{PlainToken, Use};
 
@@ -24,6 +24,9 @@ pub use crate::db::{Account, Session};
 use guesses::Guesses;
 use known::Known;
 pub use setup::SetupCode;
+
+/// How often an open stream asks whether its login is still good.
+const LOGIN_CHECKED: Duration = Duration::from_secs(1);
 
 /// How long logins are good.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +146,6 @@ impl Accounts {
 
     /// Exchanges a refresh token for new secrets.
     pub async fn refresh(&self, refresh: &str) -> Result<Credentials> {
-        let ended = || Error::new(Kind::Unauthenticated, "this login has ended; log in again");
         let Some(old) = PlainToken::parse(refresh, Use::Refresh) else {
             return Err(ended());
         };
@@ -174,7 +176,7 @@ impl Accounts {
             None => {
                 let epoch = self.known.epoch();
                 let session = self.db.session(token).await?.ok_or_else(refused)?;
-                let session = Arc::new(self.noticed(session, now).await?);
+                let session = Arc::new(self.noticed(session, now).await);
                 self.known.put(epoch, token, Arc::clone(&session));
                 session
             }
@@ -191,24 +193,40 @@ impl Accounts {
         })
     }
 
-    /// Whether the login behind a stream that was let in earlier is still good.
-    pub async fn still_good(&self, caller: &Caller) -> Result<()> {
-        let good = self.db.session_is_good(caller.session, self.clock.now()).await?;
-        let expired = self.clock.now() >= caller.token_expires_at;
-        if good && !expired {
-            return Ok(());
+    /// Whether the token of a stream that was let in earlier has run out since.
+    pub fn has_expired(&self, caller: &Caller) -> bool {
+        self.clock.now() >= caller.token_expires_at
+    }
+
+    /// Waits until the login of a stream that was let in earlier has ended. It costs a look-up only after
+    /// some login was revoked.
+    pub async fn login_ended(&self, caller: &Caller) -> Error {
+        let mut epoch = None;
+        loop {
+            let now = self.known.epoch();
+            if epoch != Some(now) {
+                match self.db.session_is_good(caller.session, self.clock.now()).await {
+                    Ok(true) => epoch = Some(now),
+                    Ok(false) => return ended(),
+                    // It is asked again; a store that cannot be read serves no stream anyway.
+                    Err(error) => tracing::debug!(%error, "a login could not be looked up"),
+                }
+            }
+            tokio::time::sleep(LOGIN_CHECKED).await;
         }
-        Err(Error::new(Kind::Unauthenticated, "this login has ended; log in again"))
     }
 
     /// Notes the use of a login, to the minute; the first use of a new token at once.
-    async fn noticed(&self, mut session: Session, now: i64) -> Result<Session> {
+    async fn noticed(&self, mut session: Session, now: i64) -> Session {
         let good = !session.disabled && now < session.token_expires_at;
         if good && (!session.confirmed || now - session.used_at >= 60_000) {
-            self.db.touch_session(session.id, now).await?;
-            (session.confirmed, session.used_at) = (true, now);
+            match self.db.touch_session(session.id, now).await {
+                Ok(()) => (session.confirmed, session.used_at) = (true, now),
+                // A store that takes no changes, or too many at once, can still be read.
+                Err(error) => tracing::warn!(%error, "the use of a login was not noted"),
+            }
         }
-        Ok(session)
+        session
     }
 
     /// Ends the caller's login.
@@ -308,11 +326,6 @@ impl Accounts {
         self.db.set_quota(name, quota).await
     }
 
-    /// The account of a name that the caller may know: all logged-in accounts see each other's names.
-    pub async fn find(&self, name: &AccountName) -> Result<Option<AccountId>> {
-        Ok(self.db.account(name).await?.map(|account| account.id))
-    }
-
     async fn required(&self, name: &AccountName) -> Result<Account> {
         let account = self.db.account(name).await?;
         account.ok_or_else(|| Error::not_found(format_args!("account {name}")))
@@ -342,6 +355,8 @@ impl Accounts {
             now: self.clock.now(),
         };
         self.db.create_session(new).await?;
+        // The oldest one may have ended for it.
+        self.known.forget_all();
         Ok(credentials(account.name.clone(), id, (token, refresh), tokens))
     }
 
@@ -359,6 +374,10 @@ impl Accounts {
         };
         Ok((token, refresh, tokens))
     }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Unauthenticated, "this login has ended; log in again")
 }
 
 fn credentials(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -14,7 +15,7 @@ use tower::{Layer, Service};
 use crate::accounts::Accounts;
 use crate::error::{Error, Kind, Result};
 use crate::model::Caller;
-use crate::rpc::access::{Access, rule};
+use crate::rpc::access::{Access, Shape, rule};
 use crate::rpc::status::status;
 
 /// Puts the caller of a request into its extensions, or refuses it.
@@ -66,12 +67,17 @@ where
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
-            let Some((access, _)) = rule(request.uri().path()) else {
+            let Some((access, shape)) = rule(request.uri().path()) else {
                 return Ok(Status::unimplemented("this server has no such call").into_http());
             };
             match judge(&accounts, access, request.headers()).await {
+                Ok(Some(caller)) if shape == Shape::Stream => {
+                    request.extensions_mut().insert(caller.clone());
+                    let ended = async move { status(accounts.login_ended(&caller).await) };
+                    while_logged_in(Box::pin(ended), inner.call(request)).await
+                }
                 Ok(caller) => {
-                    request.extensions_mut().extend(caller);
+                    caller.map(|caller| request.extensions_mut().insert(caller));
                     inner.call(request).await
                 }
                 Err(error) => Ok(status(error).into_http()),
@@ -80,22 +86,64 @@ where
     }
 }
 
-async fn judge(
-    accounts: &Accounts,
-    access: Access,
-    headers: &HeaderMap,
-) -> Result<http::Extensions> {
-    let mut extensions = http::Extensions::new();
+async fn judge(accounts: &Accounts, access: Access, headers: &HeaderMap) -> Result<Option<Caller>> {
     if access == Access::Public {
-        return Ok(extensions);
+        return Ok(None);
     }
     let caller = accounts.authenticate(bearer(headers)?).await?;
     tracing::Span::current().record("account", caller.name.as_str());
     if access == Access::Admin && !caller.admin {
         return Err(Error::new(Kind::PermissionDenied, "only administrators may do this"));
     }
-    extensions.insert(caller);
-    Ok(extensions)
+    Ok(Some(caller))
+}
+
+/// Resolves when the login has ended.
+type Ended = Pin<Box<dyn Future<Output = Status> + Send>>;
+
+/// A stream ends with its login, whichever part of it is under way.
+async fn while_logged_in<E>(
+    mut ended: Ended,
+    call: impl Future<Output = Result<Response<Body>, E>>,
+) -> Result<Response<Body>, E> {
+    tokio::select! {
+        answer = call => Ok(answer?.map(|body| Body::new(Guarded { body, ended: Some(ended) }))),
+        status = &mut ended => Ok(status.into_http()),
+    }
+}
+
+/// The answer of a stream; `ended` is gone when that has been said.
+struct Guarded {
+    body: Body,
+    ended: Option<Ended>,
+}
+
+impl HttpBody for Guarded {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        let Some(ended) = &mut self.ended else {
+            return Poll::Ready(None);
+        };
+        // Asked first: an answer that always has more would never let it be asked.
+        if let Poll::Ready(status) = ended.as_mut().poll(cx) {
+            self.ended = None;
+            let mut trailers = HeaderMap::new();
+            return Poll::Ready(Some(match status.add_header(&mut trailers) {
+                Ok(()) => Ok(Frame::trailers(trailers)),
+                Err(_) => Err(status),
+            }));
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended.is_none() || self.body.is_end_stream()
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str> {

@@ -18,8 +18,8 @@ use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::error::Error;
-use crate::rpc::access::{Shape, rule};
+use crate::error::{Error, Kind};
+use crate::rpc::access::{Access, Shape, rule};
 use crate::rpc::calls::{Calls, Open};
 use crate::rpc::status::status;
 
@@ -79,9 +79,12 @@ where
     fn call(&mut self, request: Request<B>) -> Answer<S::Error> {
         let id = Uuid::now_v7();
         let path = request.uri().path().to_owned();
-        let span = tracing::info_span!("call", %path, request_id = %id);
-        let open = self.layer.calls.begin();
-        let shape = rule(&path).map_or(Shape::Unary, |(_, shape)| shape);
+        let span =
+            tracing::info_span!("call", %path, request_id = %id, account = tracing::field::Empty);
+        let (access, shape) = rule(&path).unwrap_or((Access::Public, Shape::Unary));
+        // Nobody keeps a connection, or a server that stops, by a stream that needs no token.
+        let counts = (access, shape) != (Access::Public, Shape::Stream);
+        let open = Some(self.layer.calls.begin()).filter(|_| counts);
         let limit = limit(shape, self.layer.unary, request.headers());
         let stall = self.layer.stall;
         let request = request.map(|body| Body::new(IncomingBody { body, stall, timer: None }));
@@ -96,7 +99,7 @@ where
                 None => call.await?,
                 Some(limit) => match tokio::time::timeout(limit, call).await {
                     Ok(response) => response?,
-                    Err(_) => Status::deadline_exceeded("the call took too long").into_http(),
+                    Err(_) => late("the call took too long").into_http(),
                 },
             };
             Ok(answered(response, Outgoing { id, span: entered, open, began, logged: false }))
@@ -113,6 +116,10 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     let id = REQUEST_ID.try_with(|id| *id).unwrap_or_default();
     let task = tokio::spawn(REQUEST_ID.scope(id, work).in_current_span());
     task.await.unwrap_or_else(|error| Err(status(Error::internal("call", error))))
+}
+
+fn late(message: &'static str) -> Status {
+    status(Error::new(Kind::DeadlineExceeded, message))
 }
 
 /// The shorter of our own deadline and the caller's.
@@ -179,7 +186,7 @@ where
         let stall = self.stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(stall)));
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Some(Err(Status::deadline_exceeded("nothing was sent for too long"))))
+        Poll::Ready(Some(Err(late("nothing was sent for too long"))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -195,7 +202,7 @@ where
 struct Outgoing {
     id: Uuid,
     span: Span,
-    open: Open,
+    open: Option<Open>,
     began: Instant,
     logged: bool,
 }
@@ -235,9 +242,9 @@ impl HttpBody for OutgoingBody {
             Pin::new(body).poll_frame(cx)
         });
         match &polled {
-            Poll::Pending => outgoing.open.waiting_for_us(),
+            Poll::Pending => outgoing.open.iter().for_each(Open::waiting_for_us),
             Poll::Ready(Some(Ok(frame))) => {
-                outgoing.open.handed_over();
+                outgoing.open.iter().for_each(Open::handed_over);
                 if let Some(trailers) = frame.trailers_ref() {
                     outgoing.log(trailers);
                 }

@@ -105,13 +105,14 @@ struct Watching {
     first: bool,
 }
 
-/// How often an open watch makes sure that its login is still good.
-const LOGIN_CHECKED: Duration = Duration::from_secs(2);
-
 impl Watching {
     async fn next(&mut self, caller: &Caller) -> Result<Option<WatchResponse>> {
         let beat = Instant::now() + self.heartbeat;
         loop {
+            if self.rooms.accounts.has_expired(caller) {
+                let message = "the token has run out; renew it, then go on from the last cursor";
+                return Err(Error::new(Kind::Unauthenticated, message));
+            }
             let full = self.follow.is_full() && self.first;
             let changes = self.follow.next().await?;
             // The first answer says at once from where it goes on.
@@ -123,10 +124,9 @@ impl Watching {
                 return Ok(Some(WatchResponse { changes, cursor, full }));
             }
             let stopping: CancellationToken = self.rooms.stopping.clone();
-            let look = (Instant::now() + LOGIN_CHECKED).min(beat);
             tokio::select! {
                 () = self.follow.woken() => {}
-                () = sleep_until(look) => self.rooms.accounts.still_good(caller).await?,
+                () = sleep_until(beat) => {}
                 () = stopping.cancelled() => {
                     let wait = Duration::from_secs(1);
                     return Err(Error::unavailable("the server is stopping", wait));

@@ -42,8 +42,11 @@ pub use auth_layer::AuthLayer;
 pub use call::CallLayer;
 pub use calls::Calls;
 
-/// The largest message that is taken: gRPC's own default.
+/// The largest message of files and mail that is taken: gRPC's own default.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// The largest one of all else. Some of it is taken from people without a token.
+const WORDS_BYTES_MAX: usize = 64 << 10;
 
 /// File data in one message: 508 KiB, so that a message with its framing ends inside whole frames and
 /// stays below the 4 MiB that other clients accept.
@@ -101,16 +104,20 @@ fn routes(rooms: &Rooms) -> Result<Routes> {
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(health)
-        .add_service(reflection().build_v1().map_err(reflect)?)
-        .add_service(reflection().build_v1alpha().map_err(reflect)?)
-        .add_service(AuthServiceServer::new(auth::Auth::new(rooms.clone())))
-        .add_service(AdminServiceServer::new(admin::Admin::new(rooms.clone())))
-        .add_service(
-            FilesServiceServer::new(files::FilesRpc::new(rooms.clone()))
-                .max_decoding_message_size(MESSAGE_BYTES_MAX),
-        )
-        .add_service(MailServiceServer::new(mail::MailRpc::new(rooms.clone())))
-        .add_service(ChangesServiceServer::new(changes::ChangesRpc::new(rooms.clone())))
+    let reflection_v1 = reflection().build_v1().map_err(reflect)?;
+    let reflection_v1alpha = reflection().build_v1alpha().map_err(reflect)?;
+    let auth = AuthServiceServer::new(auth::Auth::new(rooms.clone()));
+    let admin = AdminServiceServer::new(admin::Admin::new(rooms.clone()));
+    let files = FilesServiceServer::new(files::FilesRpc::new(rooms.clone()));
+    let mail = MailServiceServer::new(mail::MailRpc::new(rooms.clone()));
+    let changes = ChangesServiceServer::new(changes::ChangesRpc::new(rooms.clone()));
+    Ok(Routes::new(health.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(reflection_v1.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(reflection_v1alpha.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(auth.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(admin.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(files.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(mail.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(changes.max_decoding_message_size(WORDS_BYTES_MAX))
         .prepare())
 }
