@@ -220,18 +220,17 @@ impl Commit {
         if self.open.is_some() {
             return Err(Error::new(Kind::Truncated, "a content's list of chunks did not end"));
         }
-        let outcome = self.try_publish(request).await;
-        self.abandon();
-        outcome
+        self.try_publish(request).await
     }
 
-    /// Drops what was staged and not published: all of it when the commit is given up, and what a
-    /// repeated request staged once more.
-    pub fn abandon(&self) {
-        if let Some(staged) = &self.staged {
+    /// Lets go of what was staged: all of it when the commit is given up or its call breaks, what a
+    /// repeated request staged once more, and what a publish left of its list.
+    fn abandon(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
+        if let (Some(staged), Ok(runtime)) = (self.staged.take(), runtime) {
             let (db, id) = (Arc::clone(&self.files.db), staged.id);
             // Behind everybody else's changes; what a crash leaves is swept later.
-            tokio::spawn(
+            runtime.spawn(
                 async move { while matches!(db.abandon(id, JOB_ENTRIES).await, Ok(true)) {} },
             );
         }
@@ -335,6 +334,12 @@ impl Commit {
                 })
             }
         }
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

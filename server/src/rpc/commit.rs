@@ -26,12 +26,11 @@ pub(super) async fn commit(
         return Err(status(Error::field("begin", "a commit begins with it")));
     };
     let base = Location::parse(&begin.base, "begin.base").map_err(status)?;
+    // Judged before the entries come rather than after.
+    request(&begin.request_id, Default::default).map_err(status)?;
     let started = begun(files, caller, &begin, base.clone()).await;
     let mut commit = started.map_err(status)?;
-    if let Err(refusal) = read(&mut commit, &mut hasher, parts).await {
-        commit.abandon();
-        return Err(refusal);
-    }
+    read(&mut commit, &mut hasher, parts).await?;
     let digest = hasher.finalize().into();
     let once = request(&begin.request_id, || digest).map_err(status)?;
     let outcome = commit.publish(once).await.map_err(status)?;
