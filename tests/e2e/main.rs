@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod contract;
+mod lines;
 mod outside;
 mod readme;
 mod stories;

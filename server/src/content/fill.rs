@@ -22,6 +22,9 @@ const BATCH_CHUNKS: usize = 2_048;
 /// Batches being stored at once; the next one waits, and with it the sender.
 const BATCHES: usize = 2;
 
+/// Chunks that are announced and have not come yet.
+const HEADS_MAX: usize = 65_536;
+
 /// Chunks that are coming in.
 pub struct Fill {
     contents: Contents,
@@ -32,7 +35,9 @@ pub struct Fill {
     current_bytes: u32,
     current_held: Option<Held>,
     batch: Batch,
-    storing: JoinSet<Result<()>>,
+    storing: JoinSet<Result<u64>>,
+    /// Bytes of what is registered: counted to the upload already.
+    stored: u64,
     taken: (u32, u64),
     /// Whoever asks what is missing waits for this call's end.
     open: Open,
@@ -51,6 +56,7 @@ impl Contents {
             current_held: None,
             batch: Batch::default(),
             storing: JoinSet::new(),
+            stored: 0,
             taken: (0, 0),
             open: self.keeping.begin(account, upload),
         }
@@ -71,6 +77,11 @@ impl Fill {
             );
             return Err(Error::field("heads.length", problem));
         }
+        if self.heads.len() + heads.len() > HEADS_MAX {
+            let message =
+                format!("more than {HEADS_MAX} chunks announced at once; make several calls");
+            return Err(Error::new(Kind::LimitExceeded, message));
+        }
         self.announced += bytes;
         let max = self.contents.limits.fill_bytes_max;
         if self.announced > max {
@@ -79,7 +90,7 @@ impl Fill {
         }
         self.open.announce(heads.iter().map(|head| head.hash));
         self.contents.check_disk()?;
-        self.contents.db.reserve(self.upload, self.announced).await?;
+        self.contents.db.reserve(self.upload, self.announced.saturating_sub(self.stored)).await?;
         self.heads.extend(heads);
         Ok(())
     }
@@ -104,6 +115,11 @@ impl Fill {
         Ok(())
     }
 
+    /// Begins to store what came whole so far.
+    pub async fn store(&mut self) -> Result<()> {
+        self.flush().await
+    }
+
     /// Stores what came whole and ends: how many chunks were kept, and their bytes.
     pub async fn finish(mut self) -> Result<(u32, u64)> {
         self.keep().await?;
@@ -124,18 +140,18 @@ impl Fill {
     async fn keep(&mut self) -> Result<()> {
         self.flush().await?;
         while let Some(stored) = self.storing.join_next().await {
-            flat(stored)?;
+            self.stored += flat(stored)?;
         }
         Ok(())
     }
 
     /// Takes memory for one chunk; when there is none, gives back its own first.
     async fn make_room(&mut self, bytes: usize) -> Result<()> {
-        self.current_held = match self.contents.buffers.try_take(bytes) {
+        self.current_held = match self.contents.buffers.try_take(self.upload.account, bytes) {
             Some(held) => Some(held),
             None => {
                 self.keep().await?;
-                Some(self.contents.buffers.take(bytes).await?)
+                Some(self.contents.buffers.take(self.upload.account, bytes).await?)
             }
         };
         Ok(())
@@ -163,16 +179,17 @@ impl Fill {
         }
         while self.storing.len() >= BATCHES {
             if let Some(stored) = self.storing.join_next().await {
-                flat(stored)?;
+                self.stored += flat(stored)?;
             }
         }
         let (contents, batch) = (self.contents.clone(), mem::take(&mut self.batch));
         let upload = Upload { now: contents.clock.now(), ..self.upload };
-        self.storing.spawn(async move { contents.persist(upload, batch).await });
+        let bytes = batch.bytes;
+        self.storing.spawn(async move { contents.persist(upload, batch).await.map(|()| bytes) });
         Ok(())
     }
 }
 
-fn flat(stored: Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+fn flat(stored: Result<Result<u64>, tokio::task::JoinError>) -> Result<u64> {
     stored.map_err(|error| Error::internal("fill", error))?
 }

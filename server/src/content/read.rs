@@ -6,12 +6,14 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::content::Contents;
-use crate::content::buffers::holding;
+use crate::content::buffers::{Held, holding};
 use crate::db::ChunkState;
 use crate::error::{Error, Kind, Result};
-use crate::model::{ChunkHash, ChunkPlace, Content, Piece};
+use crate::model::{AccountId, ChunkHash, ChunkPlace, Content, Piece};
 
 /// Chunks being read at once for one call.
 const READ_AHEAD: usize = 4;
@@ -39,8 +41,14 @@ struct Wanted {
 }
 
 impl Contents {
-    /// The bytes of ranges of a content, in order. `OutOfRange` when one is not inside it.
-    pub fn read(&self, content: Content, ranges: Vec<ByteRange>) -> Result<ByteStream> {
+    /// The bytes of ranges of a content, in order. `OutOfRange` when one is not inside it. They count
+    /// to the memory of `account`.
+    pub fn read(
+        &self,
+        account: AccountId,
+        content: Content,
+        ranges: Vec<ByteRange>,
+    ) -> Result<ByteStream> {
         if let Some(range) = ranges.iter().find(|range| !inside(&content, range)) {
             let message = format!(
                 "{} bytes from {} on are not inside a content of {} bytes",
@@ -48,25 +56,17 @@ impl Contents {
             );
             return Err(Error::new(Kind::OutOfRange, message));
         }
-        let reader = self.clone();
         let walk = Walk { contents: self.clone(), content, ranges: ranges.into() };
-        let wanted = stream::try_unfold(walk, |mut walk| async move {
-            Ok::<_, Error>(walk.next().await?.map(|found| (found, walk)))
-        });
-        let bytes = wanted
-            .map_ok(|found| stream::iter(found.into_iter().map(Ok)))
-            .try_flatten()
-            .map(move |wanted: Result<Wanted>| {
-                let reader = reader.clone();
-                async move { reader.read_one(wanted?).await }
-            })
-            .buffered(READ_AHEAD);
-        Ok(Box::pin(bytes))
+        let ahead = Ahead { account, walk, found: VecDeque::new(), reads: VecDeque::new() };
+        Ok(Box::pin(stream::try_unfold(ahead, |mut ahead| async move {
+            Ok(ahead.next().await?.map(|bytes| (bytes, ahead)))
+        })))
     }
 
     /// All bytes of many contents at once, in order; for small ones.
     pub fn read_whole(
         &self,
+        account: AccountId,
         contents: Vec<Content>,
     ) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
         let reader = self.clone();
@@ -82,7 +82,11 @@ impl Contents {
                 let reader = reader.clone();
                 async move {
                     match wanted? {
-                        Some(wanted) => reader.read_one(wanted).await,
+                        Some(wanted) => {
+                            let bytes = wanted.place.length as usize;
+                            let held = reader.buffers.take(account, bytes).await?;
+                            reader.read_one(wanted, held).await
+                        }
                         None => Ok(Bytes::new()),
                     }
                 }
@@ -117,8 +121,7 @@ impl Contents {
             .collect()
     }
 
-    async fn read_one(&self, wanted: Wanted) -> Result<Bytes> {
-        let held = self.buffers.take(wanted.place.length as usize).await?;
+    async fn read_one(&self, wanted: Wanted, held: Held) -> Result<Bytes> {
         let bytes = self.chunks.read(wanted.hash, wanted.place).await?;
         Ok(holding(bytes, held).slice(wanted.from..wanted.to))
     }
@@ -140,6 +143,46 @@ fn place(hash: ChunkHash, state: Option<ChunkState>) -> Result<ChunkPlace> {
             let message = "a part of this content is lost on the server; tell its operator";
             Err(Error::new(Kind::DataLoss, message))
         }
+    }
+}
+
+/// Chunks that are being read before they are asked for.
+struct Ahead {
+    account: AccountId,
+    walk: Walk,
+    found: VecDeque<Wanted>,
+    reads: VecDeque<AbortOnDropHandle<Result<Bytes>>>,
+}
+
+impl Ahead {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.reads.len() < READ_AHEAD && self.begin_one().await? {}
+        match self.reads.pop_front() {
+            Some(read) => read.await.map_err(|error| Error::internal("read", error))?.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins to read one more. Only the first waits for memory: what slow lines keep waiting here is
+    /// missing elsewhere.
+    async fn begin_one(&mut self) -> Result<bool> {
+        if self.found.is_empty() {
+            self.found.extend(self.walk.next().await?.unwrap_or_default());
+        }
+        let Some(wanted) = self.found.front() else {
+            return Ok(false);
+        };
+        let (contents, bytes) = (self.walk.contents.clone(), wanted.place.length as usize);
+        let held = match contents.buffers.try_take(self.account, bytes) {
+            Some(held) => held,
+            None if self.reads.is_empty() => contents.buffers.take(self.account, bytes).await?,
+            None => return Ok(false),
+        };
+        if let Some(wanted) = self.found.pop_front() {
+            let read = async move { contents.read_one(wanted, held).await };
+            self.reads.push_back(AbortOnDropHandle::new(tokio::spawn(read.in_current_span())));
+        }
+        Ok(true)
     }
 }
 

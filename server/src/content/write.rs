@@ -40,7 +40,8 @@ impl Contents {
             usize::try_from(bytes).unwrap_or(usize::MAX).clamp(1, GATHERED_BYTES)
         });
         // What is gathered, and the piece that comes on top of it.
-        let held = self.buffers.take(bytes + chunker::CHUNK_BYTES_MAX as usize).await?;
+        let piece = bytes.min(chunker::CHUNK_BYTES_MAX as usize);
+        let held = self.buffers.take(account, bytes + piece).await?;
         Ok(ContentWrite {
             contents: self.clone(),
             upload,
@@ -58,11 +59,6 @@ impl ContentWrite {
     /// The upload that its chunks are counted to.
     pub fn upload(&self) -> UploadId {
         self.upload.id
-    }
-
-    /// Bytes so far.
-    pub fn size(&self) -> u64 {
-        self.size
     }
 
     /// Takes the next bytes.

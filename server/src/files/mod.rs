@@ -12,11 +12,13 @@ use futures_util::stream::Stream;
 
 use crate::clock::Clock;
 use crate::content::{ContentWrite, Contents};
-use crate::db::{Db, FileWrite, NewNode, Relocation, Removal, StagedEntry};
+use crate::db::{
+    Change, ChangeItem, Db, FileWrite, NewNode, Relocation, Removal, Span, StagedEntry,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, Caller, ChunkHash, Content, Digest, Entry, Limits, Location, MessageId, Mode, Node,
-    Piece, TreePath, UploadId, VersionId,
+    AccountId, Caller, ChunkHash, Content, Digest, Entry, Limits, Location, MessageId, Mode,
+    Modseq, Node, Piece, TreePath, UploadId, VersionId,
 };
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
@@ -25,6 +27,9 @@ pub use commit::{Commit, CommitStart, EntryContent, NewEntry, sweep_abandoned};
 
 /// Entries that a copy of a folder reads at once.
 const COPIED_AT_ONCE: usize = 20_000;
+
+/// Changes that are looked at at once to see whether one of them is in a tree that was copied.
+const CHANGES_AT_ONCE: usize = 1_000;
 
 /// The rules of trees.
 #[derive(Clone)]
@@ -160,9 +165,10 @@ impl Files {
         };
         let mut commit = self.held_commit(caller, start)?;
         commit.put(copied(TreePath::default(), top)).await?;
-        let mut from = Position::Start;
+        let (mut from, mut seen) = (Position::Start, None);
         loop {
             let page = self.db.list(account, &source, true, from, COPIED_AT_ONCE).await?;
+            let since = *seen.get_or_insert(page.modseq);
             let last = page.entries.last().map(|listed| listed.path.clone());
             for listed in page.entries {
                 let below = listed.path.names()[source.names().len()..].to_vec();
@@ -170,11 +176,38 @@ impl Files {
             }
             match last {
                 Some(path) if page.more => from = Position::After(path),
-                _ => break,
+                _ => {
+                    self.check_unchanged(account, &source, since).await?;
+                    break;
+                }
             }
         }
         commit.publish(request).await?;
         self.db.entry(account, &target).await
+    }
+
+    /// Refuses a copy that was read in pages while the tree changed.
+    async fn check_unchanged(
+        &self,
+        account: AccountId,
+        source: &TreePath,
+        since: Modseq,
+    ) -> Result<()> {
+        let mut span = Span { since, after: since, silent: Modseq(0) };
+        let (source, below) = (source.to_string(), format!("{source}/"));
+        loop {
+            let page = self.db.changes(account, span, CHANGES_AT_ONCE).await?;
+            let touches = |path: &str| path == source || path.starts_with(&below);
+            let is_here = |change: &Change| matches!(&change.item, ChangeItem::Entry { path, .. } if touches(path));
+            if page.changes.iter().any(is_here) {
+                let message = format!("{source} changed while it was copied; do it again");
+                return Err(Error::new(Kind::Aborted, message));
+            }
+            if page.complete {
+                return Ok(());
+            }
+            span.after = page.through;
+        }
     }
 
     /// Removes an entry, softly.
@@ -251,8 +284,13 @@ impl Files {
     }
 
     /// Bytes of ranges of a content that `source` gave.
-    pub fn read(&self, content: Content, ranges: Vec<ByteRange>) -> Result<ByteStream> {
-        self.contents.read(content, ranges)
+    pub fn read(
+        &self,
+        caller: &Caller,
+        content: Content,
+        ranges: Vec<ByteRange>,
+    ) -> Result<ByteStream> {
+        self.contents.read(caller.account, content, ranges)
     }
 
     /// Chunks of a content that `source` gave, from byte `offset` on.
@@ -284,9 +322,10 @@ impl Files {
     /// All bytes of contents of at most one chunk each.
     pub fn read_whole(
         &self,
+        caller: &Caller,
         contents: Vec<Content>,
     ) -> impl Stream<Item = Result<bytes::Bytes>> + Send + use<> {
-        self.contents.read_whole(contents)
+        self.contents.read_whole(caller.account, contents)
     }
 
     fn relocation(
@@ -307,11 +346,6 @@ impl Write {
     /// Takes the next bytes.
     pub async fn push(&mut self, data: bytes::Bytes) -> Result<()> {
         self.content.push(data).await
-    }
-
-    /// Bytes so far.
-    pub fn size(&self) -> u64 {
-        self.content.size()
     }
 
     /// Makes the file visible; `request` is asked for when the content is known.

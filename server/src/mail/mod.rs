@@ -171,14 +171,14 @@ impl Mail {
     }
 
     /// The text of a message.
-    pub async fn text(&self, body: Body) -> Result<String> {
+    pub async fn text(&self, caller: &Caller, body: Body) -> Result<String> {
         let content = match body {
             Body::Inline(text) => return Ok(text),
             Body::Stored(content) => content,
         };
         let whole = ByteRange { offset: 0, length: content.size };
         let mut bytes = Vec::new();
-        let mut stream = self.contents.read(content, vec![whole])?;
+        let mut stream = self.contents.read(caller.account, content, vec![whole])?;
         while let Some(piece) = stream.next().await {
             bytes.extend_from_slice(&piece?);
         }
@@ -292,6 +292,16 @@ fn within(field: &str, unit: &str, found: usize, max: u64) -> Result<()> {
     Err(Error::field(field, format!("{found} {unit}, at most {max} are taken")))
 }
 
+/// Some of the names, on one line and not longer than that, whatever is in them.
+fn shown(names: &[&str]) -> String {
+    let short = |name: &&str| name.chars().take(64).collect::<String>().escape_debug().to_string();
+    let mut shown: Vec<String> = names.iter().take(5).map(short).collect();
+    if names.len() > shown.len() {
+        shown.push(format!("{} more", names.len() - shown.len()));
+    }
+    shown.join(", ")
+}
+
 fn recipients(names: &[String]) -> Result<Vec<AccountName>> {
     let parsed: Vec<_> = names.iter().map(|name| AccountName::parse(name)).collect();
     let unknown: Vec<&str> = names
@@ -301,8 +311,7 @@ fn recipients(names: &[String]) -> Result<Vec<AccountName>> {
         .map(|(text, _)| text.as_str())
         .collect();
     if !unknown.is_empty() {
-        let message =
-            format!("nobody can send to {}; nothing was sent to anyone", unknown.join(", "));
+        let message = format!("nobody can send to {}; nothing was sent to anyone", shown(&unknown));
         return Err(Error::new(Kind::UnknownRecipient, message));
     }
     Ok(parsed.into_iter().flatten().collect())

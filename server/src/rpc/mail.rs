@@ -55,9 +55,9 @@ impl MailRpc {
         let last = found.last().filter(|_| more).map(|m| m.number.to_string());
         let mut messages = Vec::with_capacity(found.len());
         for mut found in found {
-            let text = self.0.mail.text(found.body).await?;
+            let text = self.0.mail.text(caller, found.body).await?;
             found.body = Body::Inline(text.chars().take(PREVIEW_CHARS).collect());
-            messages.push(message(&self.0.mail, found).await?);
+            messages.push(message(&self.0.mail, caller, found).await?);
         }
         let next_page_token = page_token::encode(last.as_deref());
         Ok(ListMessagesResponse { messages, next_page_token })
@@ -70,18 +70,25 @@ impl MailRpc {
             Some(ProtoWhich::Last(true)) => Which::Last,
             _ => return Err(Error::field("which", "a number, an id, or last")),
         };
-        message(&self.0.mail, self.0.mail.read(caller, which).await?).await
+        message(&self.0.mail, caller, self.0.mail.read(caller, which).await?).await
     }
 
     async fn ack(&self, caller: &Caller, wanted: AckRequest) -> Result<u32> {
         let ids = wanted.ids.iter().map(|id| MessageId::parse(id)).collect::<Result<Vec<_>>>()?;
+        let token = match wanted.token.as_str() {
+            "" => None,
+            token => Some(AckToken::parse(token)?),
+        };
+        if token.is_some() && wanted.read {
+            return Err(Error::field("read", "of messages by their ids alone"));
+        }
         let by_id = match ids.is_empty() {
             true => 0,
             false => self.0.mail.ack(caller, ids, wanted.read).await?,
         };
-        let by_token = match wanted.token.as_str() {
-            "" => 0,
-            token => self.0.mail.ack_token(caller, &AckToken::parse(token)?).await?,
+        let by_token = match token {
+            None => 0,
+            Some(token) => self.0.mail.ack_token(caller, &token).await?,
         };
         Ok(by_id + by_token)
     }
@@ -104,12 +111,12 @@ impl MailService for MailRpc {
         let caller = caller(&request)?;
         let limit = request.into_inner().limit as usize;
         let fetch = self.0.mail.fetch(&caller, limit).await.map_err(status)?;
-        let state = Some((self.0.mail.clone(), fetch));
+        let state = Some((self.0.mail.clone(), caller, fetch));
         let answers = stream::try_unfold(state, |state| async move {
-            let Some((mail, fetch)) = state else {
+            let Some((mail, caller, fetch)) = state else {
                 return Ok(None);
             };
-            page(mail, fetch).await.map(Some).map_err(status)
+            page(mail, caller, fetch).await.map(Some).map_err(status)
         });
         Ok(Response::new(Box::pin(answers)))
     }
@@ -138,10 +145,14 @@ impl MailService for MailRpc {
     }
 }
 
-type Fetching = Option<(Mail, Fetch)>;
+type Fetching = Option<(Mail, Caller, Fetch)>;
 
 /// The next answer of a fetch; the last one has the token and nothing else.
-async fn page(mail: Mail, mut fetch: Fetch) -> Result<(FetchUnreadResponse, Fetching)> {
+async fn page(
+    mail: Mail,
+    caller: Caller,
+    mut fetch: Fetch,
+) -> Result<(FetchUnreadResponse, Fetching)> {
     let found = fetch.next().await?;
     if found.is_empty() {
         let ack_token = fetch.token().map(|token| token.to_string()).unwrap_or_default();
@@ -149,9 +160,9 @@ async fn page(mail: Mail, mut fetch: Fetch) -> Result<(FetchUnreadResponse, Fetc
     }
     let mut messages = Vec::with_capacity(found.len());
     for found in found {
-        messages.push(message(&mail, found).await?);
+        messages.push(message(&mail, &caller, found).await?);
     }
-    Ok((FetchUnreadResponse { messages, ack_token: String::new() }, Some((mail, fetch))))
+    Ok((FetchUnreadResponse { messages, ack_token: String::new() }, Some((mail, caller, fetch))))
 }
 
 fn draft(wanted: SendRequest) -> Result<Draft> {
@@ -213,7 +224,7 @@ fn recipient(recipient: Recipient) -> ProtoRecipient {
     }
 }
 
-async fn message(mail: &Mail, message: Message) -> Result<ProtoMessage> {
+async fn message(mail: &Mail, caller: &Caller, message: Message) -> Result<ProtoMessage> {
     let attachments = (0..).zip(message.attachments).map(|(index, file)| ProtoAttachment {
         index,
         name: file.name,
@@ -230,7 +241,7 @@ async fn message(mail: &Mail, message: Message) -> Result<ProtoMessage> {
         sent_at: Some(time(message.sent_at)),
         unread: message.unread,
         attachments: attachments.collect(),
-        body: mail.text(message.body).await?,
+        body: mail.text(caller, message.body).await?,
         in_reply_to: message.in_reply_to.map(|id| id.to_string()).unwrap_or_default(),
     })
 }

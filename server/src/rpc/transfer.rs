@@ -1,5 +1,7 @@
 //! Streams of bytes: Write and Fill in, Read, ReadManifest, ReadChunks and ReadMany out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use depot_proto::files::read_response::Part as ReadPart;
 use depot_proto::files::write_request::Part as WritePart;
@@ -10,6 +12,7 @@ use depot_proto::files::{
 };
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use prost::Message;
+use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use crate::error::{Error, Kind, Result};
@@ -22,6 +25,9 @@ use crate::rpc::status::status;
 
 /// Chunks in one answer of ReadManifest: 144 KiB.
 const MANIFEST_PIECES: usize = 4_096;
+
+/// How long complete chunks wait in memory for others to be stored with.
+const WAITED_FOR_MORE: Duration = Duration::from_secs(1);
 
 /// Takes one file to its end and makes it visible; one that breaks leaves nothing.
 pub(super) async fn write(
@@ -142,7 +148,14 @@ async fn fill_parts(
             filling.announce(heads).await.map_err(status)?;
         }
         filling.push(data).await.map_err(status)?;
-        next = parts.message().await?;
+        next = match timeout(WAITED_FOR_MORE, parts.message()).await {
+            Ok(next) => next?,
+            Err(_) => {
+                // A slow line: what came whole is stored rather than kept in memory until there is more.
+                filling.store().await.map_err(status)?;
+                parts.message().await?
+            }
+        };
     }
     Ok(())
 }
@@ -168,7 +181,7 @@ pub(super) async fn read(
     }
     let rest = content.size - wanted.offset;
     let length = wanted.length.map_or(rest, |length| length.min(rest));
-    let bytes = files.read(content, vec![ByteRange { offset: wanted.offset, length }])?;
+    let bytes = files.read(caller, content, vec![ByteRange { offset: wanted.offset, length }])?;
     let info = ReadResponse { part: Some(ReadPart::Entry(entry(&at, found))) };
     let data = sliced(bytes).map_ok(|data| ReadResponse { part: Some(ReadPart::Data(data)) });
     Ok(Box::pin(stream::iter([Ok(info)]).chain(data)))
@@ -224,7 +237,7 @@ pub(super) async fn read_chunks(
         .iter()
         .map(|range| ByteRange { offset: range.offset, length: range.length })
         .collect();
-    let bytes = files.read(content, ranges)?;
+    let bytes = files.read(caller, content, ranges)?;
     Ok(Box::pin(sliced(bytes).map_ok(|data| ReadChunksResponse { data })))
 }
 
@@ -241,8 +254,8 @@ pub(super) async fn read_many(
     }
     let ids = wanted.versions.iter().map(|id| VersionId::parse(id)).collect::<Result<Vec<_>>>()?;
     let contents = files.versions(caller, ids).await?;
-    let files = files.clone();
-    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&files)).flatten();
+    let (files, caller) = (files.clone(), caller.clone());
+    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&files, &caller)).flatten();
     Ok(Box::pin(gathered(Box::pin(parts))))
 }
 
@@ -267,10 +280,10 @@ fn runs(contents: Vec<Content>) -> Vec<Run> {
 }
 
 impl Run {
-    fn parts(self, files: &Files) -> Parts {
+    fn parts(self, files: &Files, caller: &Caller) -> Parts {
         match self {
             Self::Small(first, contents) => {
-                let whole = stream::iter(first..).zip(files.read_whole(contents));
+                let whole = stream::iter(first..).zip(files.read_whole(caller, contents));
                 let pieces = whole.map(|(index, data)| {
                     let data = data.map_err(status)?;
                     Ok::<_, Status>(stream::iter(pieces_of(index, data)).map(Ok))
@@ -280,7 +293,7 @@ impl Run {
             Self::Long(index, content) => {
                 let whole = ByteRange { offset: 0, length: content.size };
                 let last = ReadManyPart { index, data: Bytes::new(), last: true };
-                match files.read(content, vec![whole]) {
+                match files.read(caller, content, vec![whole]) {
                     Ok(bytes) => {
                         let part = move |data| ReadManyPart { index, data, last: false };
                         Box::pin(sliced(bytes).map_ok(part).chain(stream::iter([Ok(last)])))
