@@ -1,5 +1,5 @@
 //! From verified chunks in memory to chunks that are stored and registered. What is stored already, by
-//! whomever, is not stored again; whoever sent it cannot tell.
+//! whomever, is not stored again; no answer tells whoever sent it, though a fast one lets them guess.
 
 use crate::chunks::Lane;
 use crate::content::Contents;

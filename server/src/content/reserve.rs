@@ -116,9 +116,15 @@ impl Reserve {
                     *state = State::Held;
                     return Ok(());
                 }
-                Err(error) => {
+                Err(error) if is_full(&error) => {
                     *state = State::GivenUp { tried: Some(Instant::now()) };
                     tracing::debug!(%error, "there is no room yet");
+                }
+                Err(error) => {
+                    // Not every file system can set room aside. Writes there fail when it is full.
+                    tracing::warn!(%error, "no room can be kept for a full disk");
+                    *state = State::Held;
+                    return Ok(());
                 }
             }
         }
@@ -175,10 +181,21 @@ impl Reserve {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Reserve;
     use crate::error::Kind;
+
+    #[test]
+    fn where_no_room_can_be_kept_writes_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = Reserve::new(dir.path().join("no such folder").join("reserve"));
+        assert!(reserve.check().is_ok());
+    }
 
     #[test]
     fn what_is_given_up_is_taken_back_later() {
