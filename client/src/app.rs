@@ -2,9 +2,8 @@
 //! to come to a session with the server.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
 use crate::connect::{Address, Asked, Dialer, Keeper, Login, Opening, Patience, Session, Trusted};
@@ -16,6 +15,16 @@ use crate::state::{Remembered, StateDir, Tokens};
 /// A token that has less time than this left is renewed before it is used.
 const EXPIRES_SOON: i64 = 30;
 
+/// A signal comes to its listener a little later than it was sent.
+const HEARD_LATE: Duration = Duration::from_millis(500);
+
+/// How long a Ctrl-C is for somebody else.
+#[derive(Clone, Copy)]
+enum Ignored {
+    ForNow,
+    Until(Instant),
+}
+
 /// One run of `depot`.
 pub(crate) struct App {
     pub(crate) output: Output,
@@ -26,7 +35,7 @@ pub(crate) struct App {
     connections: usize,
     retry_for: Duration,
     after_interrupt: Mutex<Option<String>>,
-    ignores_interrupts: AtomicBool,
+    ignores_interrupts: Mutex<Option<Ignored>>,
 }
 
 impl App {
@@ -47,7 +56,7 @@ impl App {
             connections: globals.connections,
             retry_for: globals.retry_for,
             after_interrupt: Mutex::new(None),
-            ignores_interrupts: AtomicBool::new(false),
+            ignores_interrupts: Mutex::new(None),
         })
     }
 
@@ -128,25 +137,30 @@ impl App {
 
     /// What to say after Ctrl-C from now on, in place of what the verb always says.
     pub(crate) fn say_after_interrupt(&self, hint: String) {
-        *self.after_interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(hint);
+        *lock(&self.after_interrupt) = Some(hint);
     }
 
     /// What to say after Ctrl-C, if the command knows better than its verb.
     pub(crate) fn after_interrupt(&self) -> Option<String> {
-        self.after_interrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.after_interrupt).clone()
     }
 
     /// Does what has the terminal to itself: a Ctrl-C is not for us meanwhile.
     pub(crate) fn without_interrupts<T>(&self, op: impl FnOnce() -> T) -> T {
-        self.ignores_interrupts.store(true, Ordering::SeqCst);
+        let ignore = |until| *lock(&self.ignores_interrupts) = until;
+        ignore(Some(Ignored::ForNow));
         let done = op();
-        self.ignores_interrupts.store(false, Ordering::SeqCst);
+        ignore(Some(Ignored::Until(Instant::now() + HEARD_LATE)));
         done
     }
 
-    /// Whether a Ctrl-C is for somebody else now.
+    /// Whether a Ctrl-C that is heard now was for somebody else.
     pub(crate) fn ignores_interrupts(&self) -> bool {
-        self.ignores_interrupts.load(Ordering::SeqCst)
+        match *lock(&self.ignores_interrupts) {
+            None => false,
+            Some(Ignored::ForNow) => true,
+            Some(Ignored::Until(end)) => Instant::now() < end,
+        }
     }
 
     /// Whether a person can be asked.
@@ -205,6 +219,10 @@ impl App {
             _ => Err(missing()),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Seconds since 1970.
