@@ -107,6 +107,7 @@ macro_rules! verbs {
 }
 
 const NOTHING: &str = "nothing is left half done";
+const EACH: &str = "each of them was done or was not; none is left half done";
 
 const KEPT: &str = "what was sent is kept; run the same command again to go on";
 const UNSENT: &str = "nothing was sent; run the same command again";
@@ -138,13 +139,13 @@ verbs! {
     /// Print files
     Cat => cat, NOTHING;
     /// Make folders
-    Mkdir => mkdir, NOTHING;
+    Mkdir => mkdir, EACH;
     /// Move or rename
-    Mv => mv, NOTHING;
+    Mv => mv, EACH;
     /// Copy on the server
-    Cp => cp, NOTHING;
+    Cp => cp, EACH;
     /// Remove
-    Rm => rm, NOTHING;
+    Rm => rm, EACH;
     /// Send a message
     Send => send, UNSENT;
     /// Fetch what is unread

@@ -3,7 +3,7 @@
 //! A map, from the outside in:
 //!
 //! - `cli`: the command line; `commands`: one file per verb.
-//! - `app`: what a verb is given; `output`: the only place that prints; `password`, `settings`, `units`.
+//! - `app`: what a verb is given; `batch`: one thing done to several; `output`: the only place that prints; `password`, `settings`, `units`.
 //! - `connect`: address, trust, TLS, tokens, and when a call is made again; `state`: what is remembered.
 //! - `transfer`: bytes up (cut, ask, fill, commit) and down (manifest, chunks), always verified.
 //! - `tree`: walks a local tree, and writes one beneath a target and nowhere else.
@@ -12,6 +12,7 @@
 //! - `error`: the one error, with the exit code that scripts rely on.
 
 mod app;
+mod batch;
 mod cli;
 mod commands;
 mod connect;

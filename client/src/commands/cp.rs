@@ -4,11 +4,12 @@ use clap::Args;
 use depot_proto::files::CopyRequest;
 use uuid::Uuid;
 
-use super::mv::steps;
+use super::mkdir::report;
+use super::mv::Asked;
 use crate::app::App;
+use crate::batch::Batch;
 use crate::connect::Repeat;
-use crate::error::{Error, Result};
-use crate::output::json;
+use crate::error::Result;
 
 /// What `depot cp` takes.
 #[derive(Args, Debug)]
@@ -28,7 +29,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     let recursive = arguments.recursive;
-    for step in steps(&session, &arguments.sources, &arguments.target, recursive).await? {
+    let mut batch = Batch::new(app, arguments.sources.len());
+    let asked = Asked { sources: &arguments.sources, target: &arguments.target };
+    for step in asked.steps(&session, recursive, &mut batch).await? {
         let request_id = Uuid::new_v4().to_string();
         let answer = session.call(Repeat::Always, || async {
             let request = CopyRequest {
@@ -39,12 +42,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             };
             session.files().copy(request).await
         });
-        let entry = answer.await.map_err(|error| error.at(step.source.to_string()))?.entry;
-        let entry = entry.ok_or_else(|| Error::bad_answer("the server sent no entry"))?;
-        if app.output.is_json() {
-            app.output.object(&json::Listed::from(&entry))?;
-        }
-        app.output.detail(&format!("copied {} to {}", step.source, step.target));
+        let copied = answer.await.map(|answer| answer.entry);
+        let copied = copied.map_err(|error| error.about(&step.source.to_string()));
+        let detail = format!("copied {} to {}", step.source, step.target);
+        batch.took(copied.and_then(|entry| report(app, entry, &detail)))?;
     }
-    Ok(())
+    batch.ended()
 }

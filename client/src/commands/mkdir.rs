@@ -1,9 +1,10 @@
 //! `depot mkdir`: makes folders.
 
 use clap::Args;
-use depot_proto::files::MakeFolderRequest;
+use depot_proto::files::{Entry, MakeFolderRequest};
 
 use crate::app::App;
+use crate::batch::Batch;
 use crate::connect::Repeat;
 use crate::error::{Error, Result};
 use crate::output::json;
@@ -28,17 +29,25 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let parents = arguments.parents;
     // Without -p the second of two calls would say that the folder stands already.
     let repeat = if parents { Repeat::Always } else { Repeat::Unsent };
+    let mut batch = Batch::new(app, paths.len());
     for path in &paths {
         let answer = session.call(repeat, || async {
             let request = MakeFolderRequest { path: path.to_string(), parents, mode: None };
             session.files().make_folder(request).await
         });
-        let entry = answer.await.map_err(|error| error.at(path.to_string()))?.entry;
-        let entry = entry.ok_or_else(|| Error::bad_answer("the server sent no entry"))?;
-        if app.output.is_json() {
-            app.output.object(&json::Listed::from(&entry))?;
-        }
-        app.output.detail(&format!("made {path}"));
+        let made = answer.await.map(|answer| answer.entry);
+        let made = made.map_err(|error| error.about(&path.to_string()));
+        batch.took(made.and_then(|entry| report(app, entry, &format!("made {path}"))))?;
     }
+    batch.ended()
+}
+
+/// Prints what an entry is now.
+pub(super) fn report(app: &App, entry: Option<Entry>, detail: &str) -> Result<()> {
+    let entry = entry.ok_or_else(|| Error::bad_answer("the server sent no entry"))?;
+    if app.output.is_json() {
+        app.output.object(&json::Listed::from(&entry))?;
+    }
+    app.output.detail(detail);
     Ok(())
 }

@@ -4,11 +4,12 @@ use clap::Args;
 use depot_proto::files::{Kind, MakeFolderRequest, MoveRequest};
 use uuid::Uuid;
 
+use super::mkdir::report;
 use crate::app::App;
+use crate::batch::Batch;
 use crate::connect::{Repeat, Session};
 use crate::error::{Error, Exit, Result};
 use crate::listing;
-use crate::output::json;
 use crate::path::RemotePath;
 use crate::target::{self, Place, Source, Standing};
 
@@ -30,9 +31,17 @@ pub(super) struct Step {
     pub(super) target: RemotePath,
 }
 
+/// What was typed for a move or a copy.
+pub(super) struct Asked<'a> {
+    pub(super) sources: &'a [String],
+    pub(super) target: &'a str,
+}
+
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
-    for step in steps(&session, &arguments.sources, &arguments.target, true).await? {
+    let mut batch = Batch::new(app, arguments.sources.len());
+    let asked = Asked { sources: &arguments.sources, target: &arguments.target };
+    for step in asked.steps(&session, true, &mut batch).await? {
         let request_id = Uuid::new_v4().to_string();
         let answer = session.call(Repeat::Always, || async {
             let request = MoveRequest {
@@ -42,61 +51,86 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             };
             session.files().r#move(request).await
         });
-        let entry = answer.await.map_err(|error| error.at(step.source.to_string()))?.entry;
-        let entry = entry.ok_or_else(|| Error::bad_answer("the server sent no entry"))?;
-        if app.output.is_json() {
-            app.output.object(&json::Listed::from(&entry))?;
-        }
-        app.output.detail(&format!("moved {} to {}", step.source, step.target));
+        let moved = answer.await.map(|answer| answer.entry);
+        let moved = moved.map_err(|error| error.about(&step.source.to_string()));
+        let detail = format!("moved {} to {}", step.source, step.target);
+        batch.took(moved.and_then(|entry| report(app, entry, &detail)))?;
     }
-    Ok(())
+    batch.ended()
 }
 
-/// Where each source goes; the folders on the way are made.
-pub(super) async fn steps(
-    session: &Session,
-    sources: &[String],
-    typed: &str,
-    takes_folders: bool,
-) -> Result<Vec<Step>> {
-    let target = RemotePath::parse(typed)?;
-    let sources: Vec<RemotePath> =
-        sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;
-    let mut things = Vec::new();
-    for source in &sources {
-        let entry = listing::stat(session, source).await?;
-        let is_folder = entry.kind() == Kind::Folder;
-        if is_folder && !takes_folders {
-            let message =
-                format!("{source} is a folder; give -r to copy it with all that is in it");
-            return Err(Error::usage(message).at(source.to_string()));
+impl Asked<'_> {
+    /// Where each source that is there goes; the folders on the way are made.
+    pub(super) async fn steps(
+        &self,
+        session: &Session,
+        takes_folders: bool,
+        batch: &mut Batch<'_>,
+    ) -> Result<Vec<Step>> {
+        let target = RemotePath::parse(self.target)?;
+        let sources: Vec<RemotePath> =
+            self.sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;
+        let mut things = Vec::new();
+        for source in sources {
+            match look(session, &source, takes_folders).await {
+                Ok(is_folder) => things.push((source.to_string(), source, is_folder)),
+                // A command line that is wrong is refused as a whole.
+                Err(error) if error.exit() == Exit::Usage => return Err(error),
+                Err(error) => batch.took(Err(error.about(&source.to_string())))?,
+            }
         }
-        things.push((source.to_string(), source.name().map(str::to_owned), is_folder));
+        if things.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<Source<'_>> = things
+            .iter()
+            .map(|(typed, source, is_folder)| {
+                let name = source.name().map(str::to_owned);
+                Source { typed, name, is_folder: *is_folder }
+            })
+            .collect();
+        let standing = match listing::find(session, &target).await? {
+            Some(entry) if entry.kind() == Kind::Folder => Standing::Folder,
+            Some(_) => Standing::File,
+            None => Standing::Nothing,
+        };
+        let place = target::place(&self.into(), &found, standing)?;
+        if let Some(&(later, earlier)) = target::same_names(&place).first() {
+            let (later, earlier) = (&things[later].0, &things[earlier].0);
+            let message = format!("{later} and {earlier} would have one name");
+            return Err(Error::new(Exit::Conflict, "NAME_TWIN", message).at(later));
+        }
+        let folder = if place == Place::Exactly { target.parent() } else { target.clone() };
+        if standing == Standing::Nothing {
+            make(session, &folder).await?;
+        }
+        let targets: Vec<RemotePath> = match place {
+            Place::Exactly => vec![target],
+            Place::Into(names) => {
+                names.iter().map(|name| target.join(name)).collect::<Result<_>>()?
+            }
+        };
+        let steps = things.into_iter().zip(targets);
+        Ok(steps.map(|((_, source, _), target)| Step { source, target }).collect())
     }
-    let things: Vec<Source<'_>> = things
-        .iter()
-        .map(|(typed, name, is_folder)| Source { typed, name: name.clone(), is_folder: *is_folder })
-        .collect();
-    let standing = match listing::find(session, &target).await? {
-        Some(entry) if entry.kind() == Kind::Folder => Standing::Folder,
-        Some(_) => Standing::File,
-        None => Standing::Nothing,
-    };
-    let place = target::place(typed, &things, standing)?;
-    if let Some(&(later, earlier)) = target::same_names(&place).first() {
-        let message = format!("{} and {} would have one name", sources[later], sources[earlier]);
-        return Err(Error::new(Exit::Conflict, "NAME_TWIN", message).at(sources[later].to_string()));
+
+    /// Several were named, so they go into it, also when one alone is there.
+    fn into(&self) -> String {
+        match self.sources.len() > 1 && !target::says_into(self.target) {
+            true => format!("{}/", self.target),
+            false => self.target.to_owned(),
+        }
     }
-    let folder = if place == Place::Exactly { target.parent() } else { target.clone() };
-    if standing == Standing::Nothing {
-        make(session, &folder).await?;
+}
+
+/// Whether a source is a folder, if it is there and may be taken.
+async fn look(session: &Session, source: &RemotePath, takes_folders: bool) -> Result<bool> {
+    let is_folder = listing::stat(session, source).await?.kind() == Kind::Folder;
+    if is_folder && !takes_folders {
+        let message = format!("{source} is a folder; give -r to copy it with all that is in it");
+        return Err(Error::usage(message).at(source.to_string()));
     }
-    let targets: Vec<RemotePath> = match place {
-        Place::Exactly => vec![target],
-        Place::Into(names) => names.iter().map(|name| target.join(name)).collect::<Result<_>>()?,
-    };
-    let steps = sources.into_iter().zip(targets);
-    Ok(steps.map(|(source, target)| Step { source, target }).collect())
+    Ok(is_folder)
 }
 
 async fn make(session: &Session, folder: &RemotePath) -> Result<()> {

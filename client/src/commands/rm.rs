@@ -5,8 +5,9 @@ use depot_proto::files::{Kind, RemoveRequest};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::connect::Repeat;
-use crate::error::{Error, Result};
+use crate::batch::Batch;
+use crate::connect::{Repeat, Session};
+use crate::error::{Error, Exit, Result};
 use crate::listing;
 use crate::path::RemotePath;
 
@@ -32,29 +33,41 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         return Err(Error::usage("--if-generation is about one file"));
     }
     let session = app.session().await?;
-    if !arguments.recursive {
-        for path in &paths {
-            let entry = listing::stat(&session, path).await?;
-            if entry.kind() == Kind::Folder {
-                let message =
-                    format!("{path} is a folder; give -r to remove it with all that is in it");
-                return Err(Error::usage(message).at(path.to_string()));
-            }
+    let mut batch = Batch::new(app, paths.len());
+    let mut standing = Vec::with_capacity(paths.len());
+    for path in &paths {
+        match is_removable(&session, path, &arguments).await {
+            Ok(()) => standing.push(path),
+            // A command line that is wrong is refused as a whole.
+            Err(error) if error.exit() == Exit::Usage => return Err(error),
+            absent => batch.took(absent)?,
         }
     }
-    for path in &paths {
-        let request_id = Uuid::new_v4().to_string();
-        let answer = session.call(Repeat::Always, || async {
-            let request = RemoveRequest {
-                path: path.to_string(),
-                recursive: arguments.recursive,
-                request_id: request_id.clone(),
-                if_generation: arguments.if_generation,
-            };
-            session.files().remove(request).await
-        });
-        answer.await.map_err(|error| error.at(path.to_string()))?;
-        app.output.detail(&format!("removed {path}"));
+    for path in standing {
+        let removed = remove(&session, path, &arguments).await;
+        batch.took(removed.inspect(|()| app.output.detail(&format!("removed {path}"))))?;
+    }
+    batch.ended()
+}
+
+async fn is_removable(session: &Session, path: &RemotePath, arguments: &Arguments) -> Result<()> {
+    if !arguments.recursive && listing::stat(session, path).await?.kind() == Kind::Folder {
+        let message = format!("{path} is a folder; give -r to remove it with all that is in it");
+        return Err(Error::usage(message).at(path.to_string()));
     }
     Ok(())
+}
+
+async fn remove(session: &Session, path: &RemotePath, arguments: &Arguments) -> Result<()> {
+    let request_id = Uuid::new_v4().to_string();
+    let answer = session.call(Repeat::Always, || async {
+        let request = RemoveRequest {
+            path: path.to_string(),
+            recursive: arguments.recursive,
+            request_id: request_id.clone(),
+            if_generation: arguments.if_generation,
+        };
+        session.files().remove(request).await
+    });
+    answer.await.map(drop).map_err(|error| error.about(&path.to_string()))
 }
