@@ -1,7 +1,7 @@
 //! What a server lists, checked before anything is written: every entry is below what was asked for, has
 //! a name that a folder can hold, and comes once, after the folder that it is in.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 
 use depot_proto::files::{Entry, Kind};
@@ -74,7 +74,7 @@ pub(crate) fn attributes(entry: &Entry) -> Attributes {
 pub(crate) fn check(base: &RemotePath, prefix: &str, entries: Vec<Entry>) -> Result<Vec<Item>> {
     let root = base.to_string();
     let mut folders = HashSet::from([String::new()]);
-    let mut seen: HashMap<String, ()> = HashMap::with_capacity(entries.len());
+    let mut seen: HashSet<String> = HashSet::with_capacity(entries.len());
     let mut items = Vec::with_capacity(entries.len());
     for entry in entries {
         if entry.path == root {
@@ -87,7 +87,7 @@ pub(crate) fn check(base: &RemotePath, prefix: &str, entries: Vec<Entry>) -> Res
         let is_good = folders.contains(parent)
             && below.split('/').all(|name| names::problem(name).is_none())
             && below.split('/').count() <= names::DEPTH_MAX
-            && seen.insert(below.to_owned(), ()).is_none();
+            && seen.insert(below.to_owned());
         if !is_good {
             return Err(unasked(&root, &entry.path));
         }

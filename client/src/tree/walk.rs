@@ -1,13 +1,14 @@
 //! Walks local trees: what is in them, in the order of a commit (parents before children, each folder
 //! sorted), and everything that stands against putting it, found before anything is sent.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::beneath::is_reserved;
 use crate::error::{Error, Exit};
 use crate::names;
 use crate::path::RemotePath;
@@ -55,7 +56,7 @@ pub(crate) struct Walked {
     pub(crate) twins: Vec<Error>,
     /// What could not be read: all else is put.
     pub(crate) unreadable: Vec<Error>,
-    /// Sockets, devices and the like, which no tree on the server holds.
+    /// Sockets, devices and the like, which no tree on the server holds, and what a get left unfinished.
     pub(crate) special: Vec<Error>,
 }
 
@@ -166,6 +167,13 @@ impl Walker<'_> {
     }
 
     fn child(&mut self, root: usize, parent: &str, child: Child) {
+        // On the server it would stand in the way of every get.
+        if is_reserved(OsStr::new(&child.name)) {
+            let shown = child.local.to_string_lossy();
+            let message = format!("{shown} is what a get that was interrupted left; skipped");
+            let warning = Error::new(Exit::Fine, "UNFINISHED_FILE", message).at(shown);
+            return self.walked.special.push(warning);
+        }
         let path = match parent {
             "" => child.name,
             _ => format!("{parent}/{}", child.name),
@@ -325,9 +333,10 @@ mod tests {
         let dir = TempDir::new().unwrap();
         fs::write(dir.path().join("good"), b"").unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        fs::write(dir.path().join(".good.depot-partial"), b"").unwrap();
         let walked = walk(dir.path(), "");
         assert_eq!(paths(&walked), ["", "good"]);
-        assert_eq!(walked.special.len(), 1);
+        assert_eq!(walked.special.len(), 2);
         let absent = walk(&dir.path().join("absent"), "x");
         assert_eq!((absent.found.len(), absent.unreadable.len()), (0, 1));
     }
