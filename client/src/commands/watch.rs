@@ -5,8 +5,8 @@ use clap::Args;
 use depot_proto::changes::{Change, ChangeKind, ChangeOp, WatchRequest, WatchResponse};
 
 use crate::app::App;
-use crate::connect::{Patience, Repeat, Session};
-use crate::error::{Error, Result};
+use crate::connect::{Patience, Session};
+use crate::error::{Error, Exit, Result};
 use crate::output::json::ChangeLine;
 use crate::units::{rfc3339, show_time};
 
@@ -39,18 +39,12 @@ async fn follow(
     cursor: &mut String,
     patience: &mut Patience,
 ) -> Result<()> {
-    let mut answers = session
-        .call(Repeat::Always, || async {
-            session.changes().watch(WatchRequest { cursor: cursor.clone() }).await
-        })
-        .await?;
+    let request = WatchRequest { cursor: cursor.clone() };
+    let mut answers = session.changes().watch(request).await?.into_inner();
     while let Some(answer) = answers.message().await? {
         patience.progressed();
         if answer.full && !cursor.is_empty() {
-            app.output.note(
-                "the cursor is too old, or of another store: all that is there follows, and what \
-                 does not follow is gone",
-            );
+            app.output.error(&begun_anew());
         }
         print(app, &answer)?;
         if !answer.cursor.is_empty() {
@@ -59,6 +53,13 @@ async fn follow(
         }
     }
     Err(Error::cut("the server ended the watch"))
+}
+
+/// Whoever follows by a cursor must drop what they do not see again, so this is said in any case.
+fn begun_anew() -> Error {
+    let message = "the cursor is too old, or of another store: all that is there follows, and what \
+                   does not follow is gone";
+    Error::new(Exit::Fine, "CURSOR_RESET", message)
 }
 
 fn print(app: &App, answer: &WatchResponse) -> Result<()> {

@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 use tonic::Streaming;
 
 use super::maildir::{Maildir, Writing, Written};
-use crate::connect::{Patience, Repeat, Session};
+use crate::connect::{Patience, Session};
 use crate::error::{Error, Exit, Result};
 use crate::transfer::{Downloads, Wanted};
 
@@ -89,11 +89,7 @@ async fn begin(
 ) -> Result<Streaming<FetchUnreadResponse>> {
     let seen = u32::try_from(seen).unwrap_or(u32::MAX);
     let limit = if limit == 0 { 0 } else { limit.saturating_add(seen) };
-    session
-        .call(Repeat::Always, || async {
-            session.mail().fetch_unread(FetchUnreadRequest { limit }).await
-        })
-        .await
+    Ok(session.mail().fetch_unread(FetchUnreadRequest { limit }).await?.into_inner())
 }
 
 /// A message on its way into a Maildir.
