@@ -1,8 +1,6 @@
 //! Acknowledges messages in batches, beside the fetch that keeps them: whoever hands an id in says that
 //! the message is kept.
 
-use std::sync::Arc;
-
 use depot_proto::mail::AckRequest;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
@@ -34,9 +32,7 @@ impl Acks {
                 while let Ok(batch) = batches.try_recv() {
                     ids.extend(batch);
                 }
-                for ids in ids.chunks(IDS_MAX) {
-                    ack(&session, ids, false).await?;
-                }
+                ack(&session, &ids, false).await?;
                 ids.clear();
             }
             Ok(())
@@ -62,12 +58,15 @@ impl Acks {
     }
 }
 
-/// Acknowledges at most `IDS_MAX` messages; how many were unread.
+/// Acknowledges messages; how many were unread.
 pub(crate) async fn ack(session: &Session, ids: &[String], read: bool) -> Result<u32> {
-    let ids: Arc<[String]> = ids.into();
-    let answer = session.call(Repeat::Always, || async {
-        let request = AckRequest { ids: ids.to_vec(), token: String::new(), read };
-        session.mail().ack(request).await
-    });
-    Ok(answer.await?.acked)
+    let mut acked = 0;
+    for ids in ids.chunks(IDS_MAX) {
+        let answer = session.call(Repeat::Always, || async {
+            let request = AckRequest { ids: ids.to_vec(), token: String::new(), read };
+            session.mail().ack(request).await
+        });
+        acked += answer.await?.acked;
+    }
+    Ok(acked)
 }

@@ -4,6 +4,7 @@
 mod acks;
 pub(crate) mod draft;
 pub(crate) mod fetch;
+mod list;
 pub(crate) mod maildir;
 pub(crate) mod rfc5322;
 mod show;
@@ -11,5 +12,6 @@ mod text;
 mod which;
 
 pub(crate) use acks::{Acks, ack};
+pub(crate) use list::list;
 pub(crate) use show::{show, summary};
 pub(crate) use which::{find, parse};

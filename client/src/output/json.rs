@@ -158,7 +158,7 @@ pub(crate) struct MessageLine<'a> {
     subject: &'a str,
     sent_at: Option<String>,
     unread: bool,
-    body: &'a str,
+    body: Option<&'a str>,
     attachments: Vec<AttachmentLine<'a>>,
     file: Option<&'a str>,
 }
@@ -170,7 +170,17 @@ struct AttachmentLine<'a> {
     blake3: String,
 }
 
+/// Characters that a list has of a body at most.
+const PREVIEW_CHARS: usize = 200;
+
 impl<'a> MessageLine<'a> {
+    /// A message of a list, whose body may have been cut: nobody can tell one that is from one that is
+    /// just as long.
+    pub(crate) fn listed(message: &'a Message) -> Self {
+        let is_whole = message.body.chars().nth(PREVIEW_CHARS - 1).is_none();
+        Self { body: is_whole.then_some(&message.body), ..Self::new(message, None) }
+    }
+
     /// `file` is where fetch kept it.
     pub(crate) fn new(message: &'a Message, file: Option<&'a str>) -> Self {
         let attachments = message.attachments.iter().map(|attachment| AttachmentLine {
@@ -187,7 +197,7 @@ impl<'a> MessageLine<'a> {
             subject: &message.subject,
             sent_at: rfc3339(message.sent_at.as_ref()),
             unread: message.unread,
-            body: &message.body,
+            body: Some(&message.body),
             attachments: attachments.collect(),
             file,
         }
@@ -301,7 +311,7 @@ mod tests {
             shown(&Sent::new(&response, &attachments)),
             r#"{"id":"m","thread":"t","recipients":[{"account":"bob","state":"delivered","via":null}],"attachments":[{"name":"q3.pdf","size":3,"sent_bytes":0}]}"#
         );
-        let message = Message {
+        let mut message = Message {
             number: 1,
             id: "m".into(),
             thread: "t".into(),
@@ -322,5 +332,9 @@ mod tests {
             shown(&MessageLine::new(&message, None)),
             r#"{"number":1,"id":"m","thread":"t","from":"ann","to":["bob"],"subject":"Q3","sent_at":null,"unread":true,"body":"hi","attachments":[{"name":"q3.pdf","size":3,"blake3":"01"}],"file":null}"#
         );
+        message.body = "é".repeat(199);
+        assert!(shown(&MessageLine::listed(&message)).contains(&message.body));
+        message.body.push('é');
+        assert!(shown(&MessageLine::listed(&message)).contains(r#""body":null"#));
     }
 }
