@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::output::escape;
 
 /// Where a password may be given.
 #[derive(Args, Debug, Default)]
@@ -29,7 +30,7 @@ impl PasswordArgs {
     pub(crate) fn current(&self, app: &App, prompt: &str) -> Result<SecretString> {
         match self.given()? {
             Some(password) => Ok(password),
-            None => ask(app, prompt),
+            None => ask(app, prompt, GIVEN),
         }
     }
 
@@ -37,7 +38,7 @@ impl PasswordArgs {
     pub(crate) fn fresh(&self, app: &App, prompt: &str) -> Result<SecretString> {
         match self.given()? {
             Some(password) => Ok(password),
-            None => ask_twice(app, prompt),
+            None => ask_twice(app, prompt, GIVEN),
         }
     }
 
@@ -72,15 +73,17 @@ pub(crate) fn from_stdin() -> Result<SecretString> {
     line.map_err(|error| Error::io("read the password from stdin", &error))
 }
 
-/// Typed once.
-pub(crate) fn ask(app: &App, prompt: &str) -> Result<SecretString> {
+/// How a password is given where nobody can be asked.
+const GIVEN: &str = "--password-file FILE or --password-stdin";
+
+/// Typed once; `given` says how to do without.
+fn ask(app: &App, prompt: &str, given: &str) -> Result<SecretString> {
     if !app.is_interactive() {
-        return Err(Error::usage(
-            "there is no password; give --password-file FILE or --password-stdin",
-        ));
+        return Err(Error::usage(format!("there is no password; give {given}")));
     }
     let _ = TERMINAL.set(terminal());
-    let typed = rpassword::prompt_password(format!("{prompt}: "));
+    // An account's name may be in it, as it was typed or remembered.
+    let typed = rpassword::prompt_password(format!("{}: ", escape::line(prompt)));
     let typed = Zeroizing::new(typed.map_err(|error| Error::io("read the password", &error))?);
     Ok(SecretString::from(typed.as_str()))
 }
@@ -101,10 +104,10 @@ pub(crate) fn restore_terminal() {
     }
 }
 
-/// Typed twice, the same.
-pub(crate) fn ask_twice(app: &App, prompt: &str) -> Result<SecretString> {
-    let first = ask(app, prompt)?;
-    let second = ask(app, &format!("{prompt}, once more"))?;
+/// Typed twice, the same; `given` says how to do without.
+pub(crate) fn ask_twice(app: &App, prompt: &str, given: &str) -> Result<SecretString> {
+    let first = ask(app, prompt, given)?;
+    let second = ask(app, &format!("{prompt}, once more"), given)?;
     match first.expose_secret() == second.expose_secret() {
         true => Ok(first),
         false => Err(Error::usage("the two passwords differ; nothing was changed")),

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let new = match &arguments.new_password_file {
         Some(path) => password::from_file(path)?,
         None if from_stdin => password::from_stdin()?,
-        None => password::ask_twice(app, "New password")?,
+        None => password::ask_twice(app, "New password", "--new-password-file FILE")?,
     };
     let answer = session.call(Repeat::Unsent, || async {
         let request = ChangePasswordRequest {

@@ -93,19 +93,24 @@ fn choose<'a>(message: &'a Message, named: &[String]) -> Result<Vec<Saving<'a>>>
     let mut taken = HashSet::new();
     let mut chosen = Vec::new();
     for attachment in &message.attachments {
-        let name = unique(&base_name(attachment), &mut taken);
-        if named.is_empty() || named.contains(&attachment.name) {
+        let is_named = named.contains(&attachment.name);
+        let name = unique(&base_name(attachment, is_named), &mut taken);
+        if named.is_empty() || is_named {
             chosen.push(Saving { attachment, name: name.into() });
         }
     }
     Ok(chosen)
 }
 
-/// The last part of the name, if that is a name at all: an attachment never says where it goes.
-fn base_name(attachment: &Attachment) -> String {
+/// The last part of the name, if that is a name at all: an attachment never says where it goes, nor that
+/// it is one of the files that programs read unasked, unless a person has named it so.
+fn base_name(attachment: &Attachment, is_named: bool) -> String {
     let last = attachment.name.rsplit('/').next().unwrap_or_default();
     match names::problem(last).is_none() && !is_reserved(OsStr::new(last)) {
-        true => last.to_owned(),
+        true => match last.strip_prefix('.') {
+            Some(rest) if !is_named => format!("_{rest}"),
+            _ => last.to_owned(),
+        },
         false => format!("attachment-{}", attachment.index + 1),
     }
 }
@@ -209,7 +214,7 @@ mod tests {
     fn two_of_one_name_are_both_saved() {
         let message = message(&["a.txt", "A.txt", "a.txt", ".x", ".x"]);
         let names = saved(&message, &[]).unwrap();
-        assert_eq!(names, ["a.txt", "A (2).txt", "a (3).txt", ".x", ".x (2)"]);
+        assert_eq!(names, ["a.txt", "A (2).txt", "a (3).txt", "_x", "_x (2)"]);
     }
 
     #[test]
@@ -217,5 +222,13 @@ mod tests {
         let message = message(&["a", "b"]);
         assert_eq!(saved(&message, &["b"]).unwrap(), ["b"]);
         assert_eq!(saved(&message, &["c"]), None);
+    }
+
+    #[test]
+    fn a_hidden_file_is_made_only_where_it_is_asked_for() {
+        let message = message(&[".bash_login", "x/.profile", "."]);
+        let names = saved(&message, &[]).unwrap();
+        assert_eq!(names, ["_bash_login", "_profile", "attachment-3"]);
+        assert_eq!(saved(&message, &[".bash_login"]).unwrap(), [".bash_login"]);
     }
 }

@@ -29,6 +29,23 @@ pub(crate) fn bytes(bytes: &[u8]) -> String {
     shown
 }
 
+/// How many of the last bytes are the beginning of something that may go on in the next ones: of a
+/// character, or of a line end of two.
+pub(crate) fn begun(bytes: &[u8]) -> usize {
+    if bytes.last() == Some(&b'\r') {
+        return 1;
+    }
+    match bytes.utf8_chunks().last() {
+        // What is wrong already does not get right by what follows.
+        Some(last)
+            if std::str::from_utf8(last.invalid()).is_err_and(|e| e.error_len().is_none()) =>
+        {
+            last.invalid().len()
+        }
+        _ => 0,
+    }
+}
+
 /// JSON that is already serialized: what a terminal would obey becomes `\uNNNN`, which says the same.
 pub(crate) fn json(serialized: String) -> String {
     if !serialized.chars().any(is_unsafe) {
@@ -108,7 +125,7 @@ fn is_unsafe(character: char) -> bool {
 mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-    use super::{bytes, is_unsafe, json, line, text};
+    use super::{begun, bytes, is_unsafe, json, line, text};
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
@@ -131,6 +148,20 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_shown_as_numbers() {
         assert_eq!(bytes(b"a\xffb\x1bc\n"), "a\\xffb\\u{1b}c\n");
+    }
+
+    #[test]
+    fn what_goes_on_in_the_next_piece_is_left_for_it() {
+        for text in ["café", "a\u{1f680}", "日本", "a\r\nb\r\n", "x"] {
+            for cut in 0..=text.len() {
+                let (first, second) = text.as_bytes().split_at(cut);
+                let whole = first.len() - begun(first);
+                let second = [&first[whole..], second].concat();
+                let shown = bytes(&first[..whole]) + &bytes(&second);
+                assert_eq!(shown, text.replace('\r', ""), "{text:?} cut at {cut}");
+            }
+        }
+        assert_eq!([begun(b""), begun(b"a\xff"), begun(b"\x80\x80"), begun(b"\xe2\x28")], [0; 4]);
     }
 
     #[test]

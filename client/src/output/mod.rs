@@ -28,6 +28,8 @@ pub(crate) struct Output {
     style: Style,
     stdout: Mutex<BufWriter<Stdout>>,
     stdout_is_terminal: bool,
+    /// The beginning of a character of a file whose rest comes with the next bytes.
+    begun: Mutex<Vec<u8>>,
     stderr_is_terminal: bool,
     progress: Mutex<Option<indicatif::ProgressBar>>,
 }
@@ -38,6 +40,7 @@ impl Output {
             style,
             stdout: Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
             stdout_is_terminal: io::stdout().is_terminal(),
+            begun: Mutex::default(),
             stderr_is_terminal: io::stderr().is_terminal(),
             progress: Mutex::new(None),
         }
@@ -71,14 +74,22 @@ impl Output {
 
     /// The content of a file: as it is, but shown safely where stdout is a terminal.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
-        if self.stdout_is_terminal {
-            return self.to_stdout(escape::bytes(bytes).as_bytes(), b"");
+        if !self.stdout_is_terminal {
+            return self.to_stdout(bytes, b"");
         }
-        self.to_stdout(bytes, b"")
+        let mut begun = lock(&self.begun);
+        begun.extend_from_slice(bytes);
+        let whole = begun.len() - escape::begun(&begun);
+        let shown = escape::bytes(&begun[..whole]);
+        begun.drain(..whole);
+        self.to_stdout(shown.as_bytes(), b"")
     }
 
     /// Returns once all that was printed so far has been taken by whoever reads it.
     pub(crate) fn flush(&self) -> Result<()> {
+        // A character that has no end is none.
+        let begun = std::mem::take(&mut *lock(&self.begun));
+        self.to_stdout(escape::bytes(&begun).as_bytes(), b"")?;
         self.stdout().flush().map_err(|error| stdout_error(&error))
     }
 
