@@ -10,6 +10,7 @@ mod maildir;
 mod quota;
 mod restart;
 mod sends;
+mod several;
 mod together;
 mod trees;
 mod watch;
