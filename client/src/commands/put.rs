@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use clap::Args;
 use depot_proto::auth::ServerInfoResponse;
-use depot_proto::files::{CommitBegin, CommitResponse, Entry, Kind};
+use depot_proto::files::{CommitBegin, CommitResponse, Kind};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::state::{KeptId, Purpose};
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::Upload;
 use crate::transfer::commit::{Tree, commit};
-use crate::tree::plan::{Files, Prepared, Sent};
+use crate::tree::plan::{Files, Known, Prepared, Sent};
 use crate::tree::walk::{Root, Walked};
 use crate::units::{count, show_size};
 
@@ -341,7 +341,7 @@ impl Put<'_> {
     }
 
     async fn report(&self, prepared: &Prepared, response: CommitResponse) -> Result<()> {
-        let files: Vec<&Sent> = prepared.sent.iter().flatten().collect();
+        let files = &prepared.files;
         let (size, sent) = files
             .iter()
             .fold((0, 0), |(size, sent), file| (size + file.size, sent + file.sent_bytes));
@@ -353,46 +353,51 @@ impl Put<'_> {
             response.changed,
             response.unchanged,
         ));
-        if self.app.output.is_json() { self.lines(prepared, response).await } else { Ok(()) }
+        if self.app.output.is_json() { self.lines(files, response).await } else { Ok(()) }
     }
 
     /// One line for each file, in the order of the tree.
-    async fn lines(&self, prepared: &Prepared, response: CommitResponse) -> Result<()> {
-        let entries = match response.entries.len() == prepared.sent.len() {
-            true => response.entries,
-            false => self.listed(prepared).await?,
+    async fn lines(&self, files: &[Sent], response: CommitResponse) -> Result<()> {
+        let known: Vec<Option<Known>> = match response.entries.is_empty() {
+            false => files
+                .iter()
+                .map(|file| {
+                    response.entries.get(file.place).and_then(|entry| Known::of(entry, file))
+                })
+                .collect(),
+            true => self.listed(files).await?,
         };
-        for (sent, entry) in prepared.sent.iter().zip(&entries) {
-            let Some(sent) = sent else { continue };
-            let known = !entry.id.is_empty();
+        for (file, known) in files.iter().zip(&known) {
             self.app.output.object(&json::Put {
-                path: &entry.path,
-                id: known.then_some(&entry.id),
-                version: known.then_some(&entry.version),
-                generation: known.then_some(entry.generation),
-                size: sent.size,
-                blake3: sent.digest.to_hex(),
-                sent_bytes: sent.sent_bytes,
-                reused_bytes: sent.size - sent.sent_bytes,
+                path: &self.aim.base.below(&file.path),
+                id: known.as_ref().map(|known| known.id.as_str()),
+                version: known.as_ref().map(|known| known.version.as_str()),
+                generation: known.as_ref().map(|known| known.generation),
+                size: file.size,
+                blake3: file.digest.to_hex(),
+                sent_bytes: file.sent_bytes,
+                reused_bytes: file.size - file.sent_bytes,
             })?;
         }
         Ok(())
     }
 
-    /// The entries of a commit that was too large for its answer to hold them.
-    async fn listed(&self, prepared: &Prepared) -> Result<Vec<Entry>> {
-        let mut by_path: HashMap<String, Entry> = HashMap::new();
+    /// The files of a commit that was too large for its answer to hold them; of all else that is there,
+    /// nothing is kept.
+    async fn listed(&self, files: &[Sent]) -> Result<Vec<Option<Known>>> {
+        let places: HashMap<String, usize> =
+            (0..).zip(files).map(|(at, file)| (self.aim.base.below(&file.path), at)).collect();
+        let mut known: Vec<Option<Known>> = Vec::new();
+        known.resize_with(files.len(), || None);
         listing::pages(self.session, &self.aim.base, true, |page| {
-            by_path.extend(page.entries.into_iter().map(|entry| (entry.path.clone(), entry)));
+            for entry in &page.entries {
+                if let Some(&at) = places.get(&entry.path) {
+                    known[at] = Known::of(entry, &files[at]);
+                }
+            }
             Ok(())
         })
         .await?;
-        let paths = prepared.paths.iter().map(|below| self.aim.base.below(below));
-        Ok(paths
-            .map(|path| match by_path.remove(&path) {
-                Some(entry) => entry,
-                None => Entry { path, ..Entry::default() },
-            })
-            .collect())
+        Ok(known)
     }
 }

@@ -5,7 +5,7 @@ use depot_proto::files::content_source::Source;
 use depot_proto::files::{Attachment, ContentSource, ReadManifestRequest};
 
 use super::chunk::{ChunkRef, Digest, PLACE_BYTES};
-use crate::connect::{Patience, Repeat, Session};
+use crate::connect::{Patience, Session};
 use crate::error::{Error, Result};
 
 /// No chunk is longer, on any server.
@@ -61,12 +61,8 @@ async fn attempt(
     wanted: &Wanted,
     patience: &mut Patience,
 ) -> Result<Vec<ChunkRef>> {
-    let mut answer = session
-        .call(Repeat::Always, || async {
-            let request = ReadManifestRequest { source: Some(wanted.source.clone()) };
-            session.bulk().read_manifest(request).await
-        })
-        .await?;
+    let request = ReadManifestRequest { source: Some(wanted.source.clone()) };
+    let mut answer = session.bulk().read_manifest(request).await?.into_inner();
     let mut list = List::default();
     let mut is_first = true;
     while let Some(part) = answer.message().await? {

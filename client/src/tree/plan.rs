@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use depot_proto::files::{Kind, NewEntry};
+use depot_proto::files::{Entry, Kind, NewEntry};
 use prost_types::Timestamp;
 
 use super::walk::{Found, Walked, What, is_stream};
@@ -22,6 +22,10 @@ pub(crate) struct Files {
 
 /// A file whose content is at the server.
 pub(crate) struct Sent {
+    /// Below the base.
+    pub(crate) path: String,
+    /// That of its entry in the commit.
+    pub(crate) place: usize,
     pub(crate) size: u64,
     pub(crate) digest: Digest,
     pub(crate) sent_bytes: u64,
@@ -31,10 +35,8 @@ pub(crate) struct Sent {
 #[derive(Default)]
 pub(crate) struct Prepared {
     pub(crate) entries: Vec<Planned>,
-    /// For each entry, its path below the base.
-    pub(crate) paths: Vec<String>,
-    /// For each entry, what was sent for it; none for what is no file.
-    pub(crate) sent: Vec<Option<Sent>>,
+    /// What was sent for those of them that are files.
+    pub(crate) files: Vec<Sent>,
     pub(crate) left_out: Vec<Error>,
     pub(crate) bytes: u64,
 }
@@ -72,18 +74,25 @@ impl Files {
         let mut prepared = Prepared::default();
         let mut outcomes = uploaded.outcomes.into_iter().zip(uploaded.sent);
         for found in &self.walked.found {
-            let (planned, sent) = match &found.what {
-                What::Folder => (entry(found, Kind::Folder), None),
+            let planned = match &found.what {
+                What::Folder => entry(found, Kind::Folder),
                 What::Symlink(target) => {
                     let mut planned = entry(found, Kind::Symlink);
                     planned.entry.symlink_target.clone_from(target);
-                    (planned, None)
+                    planned
                 }
                 What::File => match outcomes.next() {
                     Some((Outcome::Read(content), sent_bytes)) => {
-                        let sent = sent(&content, sent_bytes);
-                        prepared.bytes += sent.size;
-                        (file(found, content), Some(sent))
+                        let size = content.seen.size;
+                        prepared.bytes += size;
+                        prepared.files.push(Sent {
+                            path: found.path.clone(),
+                            place: prepared.entries.len(),
+                            size,
+                            digest: content.digest,
+                            sent_bytes: sent_bytes.min(size),
+                        });
+                        file(found, content)
                     }
                     Some((Outcome::Failed(error), _)) => {
                         prepared.left_out.push(left_out(&self.walked.local(found), &error));
@@ -92,11 +101,29 @@ impl Files {
                     None => continue,
                 },
             };
-            prepared.paths.push(found.path.clone());
             prepared.entries.push(planned);
-            prepared.sent.push(sent);
         }
         prepared
+    }
+}
+
+/// What the server made of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) generation: u64,
+}
+
+impl Known {
+    /// Nothing, where something else stands in the file's place by now.
+    pub(crate) fn of(entry: &Entry, file: &Sent) -> Option<Self> {
+        let is_it = entry.kind() == Kind::File && entry.blake3[..] == file.digest.as_bytes()[..];
+        is_it.then(|| Self {
+            id: entry.id.clone(),
+            version: entry.version.clone(),
+            generation: entry.generation,
+        })
     }
 }
 
@@ -122,11 +149,6 @@ fn left_out(local: &Path, error: &Error) -> Error {
         false => format!("{told}; it is left out"),
     };
     Error::partial(message).at(shown)
-}
-
-fn sent(content: &Content, sent_bytes: u64) -> Sent {
-    let size = content.seen.size;
-    Sent { size, digest: content.digest, sent_bytes: sent_bytes.min(size) }
 }
 
 fn file(found: &Found, content: Content) -> Planned {
@@ -158,4 +180,31 @@ fn entry(found: &Found, kind: Kind) -> Planned {
 
 fn timestamp((seconds, nanos): (i64, i64)) -> Timestamp {
     Timestamp { seconds, nanos: i32::try_from(nanos).unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use depot_proto::files::{Entry, Kind};
+
+    use super::{Known, Sent};
+    use crate::transfer::Digest;
+
+    #[test]
+    fn the_id_of_another_content_is_not_told() {
+        let digest = |content: &[u8]| Digest::from(blake3::hash(content));
+        let entry = |content: &[u8], kind: Kind| Entry {
+            id: "i".into(),
+            version: "v".into(),
+            generation: 7,
+            kind: kind.into(),
+            blake3: digest(content).as_bytes().to_vec().into(),
+            ..Entry::default()
+        };
+        let path = "x".to_owned();
+        let ours = Sent { path, place: 0, size: 1, digest: digest(b"x"), sent_bytes: 0 };
+        let known = Known { id: "i".into(), version: "v".into(), generation: 7 };
+        assert_eq!(Known::of(&entry(b"x", Kind::File), &ours), Some(known));
+        assert_eq!(Known::of(&entry(b"y", Kind::File), &ours), None);
+        assert_eq!(Known::of(&entry(b"x", Kind::Folder), &ours), None);
+    }
 }
