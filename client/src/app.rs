@@ -79,7 +79,7 @@ impl App {
             Keeper::new(self.state.clone(), login, tokens.token.clone())
         });
         let opening = Opening {
-            dialer: Dialer::new(address.clone(), trusted.authorities())?,
+            dialer: Dialer::new(address.clone(), trusted.authorities(), self.retry_for)?,
             account,
             token: token.or_else(|| tokens.map(|tokens| tokens.token.clone())),
             keeper,
@@ -97,7 +97,7 @@ impl App {
     /// A session with nobody's token, to log in with.
     pub(crate) fn guest(&self, address: &Address, trusted: &Trusted) -> Result<Session> {
         Session::open(Opening {
-            dialer: Dialer::new(address.clone(), trusted.authorities())?,
+            dialer: Dialer::new(address.clone(), trusted.authorities(), self.retry_for)?,
             address: address.clone(),
             account: None,
             token: None,
@@ -183,6 +183,11 @@ impl App {
         let read = io::stdin().lock().read_line(&mut answer);
         read.map_err(|error| Error::io("read the answer", &error))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// How long an unreachable server is tried again.
+    pub(crate) fn retry_for(&self) -> Duration {
+        self.retry_for
     }
 
     /// Does it until it works, as long as that may still be.

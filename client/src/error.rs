@@ -49,6 +49,8 @@ struct Inner {
     request_id: Option<String>,
     path: Option<String>,
     retry_after: Option<Duration>,
+    /// How long it took to fail.
+    spent: Duration,
     origin: Origin,
     silent: bool,
 }
@@ -77,6 +79,7 @@ impl Error {
             request_id: None,
             path: None,
             retry_after: None,
+            spent: Duration::ZERO,
             origin: Origin::Answer,
             silent: false,
         }))
@@ -182,6 +185,13 @@ impl Error {
         self
     }
 
+    /// It took so long to fail.
+    #[must_use]
+    pub(crate) fn after(mut self, spent: Duration) -> Self {
+        self.0.spent = spent;
+        self
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit
     }
@@ -200,6 +210,11 @@ impl Error {
 
     pub(crate) fn path(&self) -> Option<&str> {
         self.0.path.as_deref()
+    }
+
+    /// How long trying took, where that is known.
+    pub(crate) fn spent(&self) -> Duration {
+        self.0.spent
     }
 
     /// How long the server asks to wait before the next try.

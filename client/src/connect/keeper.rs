@@ -157,7 +157,7 @@ mod tests {
         let login = Login { address: address.clone(), account: "ann".to_owned() };
         let keeper = Keeper::new(state.clone(), login, SecretString::from("ann's"));
         let session = Session::open(Opening {
-            dialer: Dialer::new(address.clone(), &[authority]).unwrap(),
+            dialer: Dialer::new(address.clone(), &[authority], Duration::ZERO).unwrap(),
             address,
             account: Some("ann".to_owned()),
             token: None,

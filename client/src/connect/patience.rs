@@ -54,7 +54,9 @@ impl Patience {
         if !error.is_temporary() {
             return None;
         }
-        let since = *self.failing_since.get_or_insert(now);
+        // A server that does not answer has had its time before the first failure is known.
+        let began = now.checked_sub(error.spent()).unwrap_or(now);
+        let since = *self.failing_since.get_or_insert(began);
         let left = self.budget.checked_sub(now.duration_since(since))?;
         let grown = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
         self.tries += 1;
@@ -105,6 +107,19 @@ mod tests {
         assert_eq!(patience.pause(&refused, Instant::now()), None);
         let mut none = Patience::new(Duration::ZERO);
         assert_eq!(none.pause(&Error::unreachable("x"), Instant::now()), None);
+    }
+
+    #[test]
+    fn the_time_that_a_try_took_counts() {
+        let start = Instant::now();
+        let silent = |seconds| Error::unreachable("x").after(Duration::from_secs(seconds));
+        let mut patience = Patience::new(Duration::from_secs(5));
+        assert_eq!(patience.pause(&silent(5), start + Duration::from_secs(5)), None);
+        let mut patience = Patience::new(Duration::from_secs(5));
+        let now = start + Duration::from_secs(4);
+        assert!(
+            patience.pause(&silent(4), now).is_some_and(|pause| pause < Duration::from_secs(1))
+        );
     }
 
     #[test]

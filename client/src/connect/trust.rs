@@ -86,7 +86,7 @@ impl Trusted {
     }
 
     async fn by_pin(app: &App, address: &Address, pin: Pin) -> Result<Self> {
-        let seen = app.patiently(|| probe(address)).await?;
+        let seen = app.patiently(|| probe(address, app.retry_for())).await?;
         let found = Pin::of(&seen)?;
         if found == pin {
             return Ok(Self(vec![seen]));
@@ -99,7 +99,7 @@ impl Trusted {
     }
 
     async fn first_contact(app: &App, address: &Address) -> Result<Self> {
-        let seen = app.patiently(|| probe(address)).await?;
+        let seen = app.patiently(|| probe(address, app.retry_for())).await?;
         let pin = Pin::of(&seen)?;
         let question = format!(
             "This is the first contact with {address}. Its pin is\n  {pin}\nThe server prints its own \
