@@ -4,6 +4,7 @@ mod backup;
 mod contents;
 mod fetches;
 mod files;
+mod frozen;
 mod large;
 mod mail;
 mod maildir;
