@@ -82,8 +82,11 @@ pub(crate) async fn send(
         false => session.server_info().await?,
     };
     check_chunks(&local, &info)?;
-    let body_bytes_max = info.limits.unwrap_or_default().message_body_bytes_max;
-    let text = block_in_place(|| Text::read(app, args.body.as_deref(), body_bytes_max))?;
+    let limits = info.limits.unwrap_or_default();
+    let body_bytes_max = Some(limits.message_body_bytes_max).filter(|max| *max > 0);
+    let text = block_in_place(|| {
+        Text::read(app, args.body.as_deref(), body_bytes_max.unwrap_or(u64::MAX))
+    })?;
     let mut draft = SendRequest {
         to: to.to,
         subject: to.subject,
