@@ -64,7 +64,8 @@ CREATE TABLE request (
   account INTEGER NOT NULL REFERENCES account (id),
   id BLOB NOT NULL,
   digest BLOB NOT NULL,
-  answer TEXT NOT NULL,
+  -- As postcard: the answer to a commit lists up to 500 entries.
+  answer BLOB NOT NULL,
   made_at INTEGER NOT NULL,
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID, STRICT;
