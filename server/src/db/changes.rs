@@ -12,7 +12,7 @@ pub enum ChangeItem {
     Entry {
         /// Its id.
         id: EntryId,
-        /// What it is: 1 file, 2 folder, 3 symlink, as in the store.
+        /// A file, a folder or a symlink.
         kind: EntryKind,
         /// Where it is, or was when it was removed.
         path: String,

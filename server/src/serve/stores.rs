@@ -115,3 +115,40 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("stores", error))?
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::Stores;
+    use crate::clock::SystemClock;
+    use crate::config::{Config, Server};
+
+    async fn epoch(data: &Path) -> u64 {
+        let server = Server { data: data.to_owned(), ..Server::default() };
+        let config = Config { server, ..Config::default() };
+        let stores = Stores::open(&config, Arc::new(SystemClock)).await.unwrap();
+        let epoch = stores.db.store().await.unwrap().epoch;
+        stores.close().await;
+        epoch
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_an_epoch_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, copy) = (dir.path().join("data"), dir.path().join("copy"));
+        let first = epoch(&data).await;
+        assert_eq!(epoch(&data).await, first, "it is started again");
+        let copied = std::process::Command::new("cp").arg("-a").args([&data, &copy]).status();
+        assert!(copied.unwrap().success());
+        assert_eq!(epoch(&data).await, first, "it was copied");
+        let restored = epoch(&copy).await;
+        assert!(restored > first, "{restored}: this is the copy");
+        assert_eq!(epoch(&copy).await, restored);
+        fs::remove_dir_all(&data).unwrap();
+        fs::rename(&copy, &data).unwrap();
+        assert_eq!(epoch(&data).await, restored, "it was moved");
+    }
+}
