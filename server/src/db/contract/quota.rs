@@ -14,6 +14,7 @@ stories! {
     idle_uploads_then_the_trash_then_past_versions_make_room
     an_upload_under_way_makes_no_room
     what_is_refused_evicts_nothing
+    an_upload_that_brought_nothing_is_left_alone
     room_is_made_for_a_write_too
     many_at_once_never_pass_the_quota
     sizes_past_all_bounds_are_refused
@@ -144,6 +145,18 @@ async fn what_is_refused_evicts_nothing(world: &World) {
     assert!(has_version(&ann, past).await);
     assert_eq!(ann.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload");
     reserve(&ann, 40).await.unwrap();
+}
+
+async fn an_upload_that_brought_nothing_is_left_alone(world: &World) {
+    let ann = world.account_with("ann", 100).await;
+    let upload = UploadId::new();
+    ann.db.missing(ann.upload(upload), vec![]).await.unwrap();
+    put(&ann, "/trash", 1, 60).await;
+    ann.rm("/trash").await;
+    world.later(120_000);
+    put(&ann, "/a", 2, 60).await;
+    assert_eq!(ann.used().await, 60, "the trash went");
+    assert_eq!(ann.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload did not");
 }
 
 async fn room_is_made_for_a_write_too(world: &World) {

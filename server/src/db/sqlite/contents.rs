@@ -157,7 +157,7 @@ fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
     let sql = "SELECT count(*) FROM lease WHERE account = ?1";
     let open: u32 = one(tx.conn(), sql, [upload.account], |row| row.get(0))?.unwrap_or(0);
     for _too_many in upload.leases_max..=open {
-        quota::drop_idle_lease(tx, upload.account, (i64::MAX, None))?;
+        quota::drop_idle_lease(tx, upload.account, quota::Idle::ANY)?;
     }
     tx.execute(
         "INSERT INTO lease (account, upload, opened_at, touched_at) VALUES (?1, ?2, ?3, ?3)",

@@ -246,8 +246,10 @@ fn evict_some(tx: &mut Tx<'_>, lack: &Lack, mut within: Option<EntryId>) -> Resu
     let (mut bytes, mut rows) = (0, EVICTED_ROWS);
     while rows > 0 && (bytes < lack.bytes || within.is_some()) {
         let idle_at = lack.now.saturating_sub(LEASE_IDLE_MS);
+        // One that brought nothing keeps what it was told of, and would make no room.
+        let idle = Idle { before: idle_at, spared: lack.spared, bytes_min: 1 };
         if within.is_none()
-            && let Some(brought) = drop_idle_lease(tx, lack.account, (idle_at, lack.spared))?
+            && let Some(brought) = drop_idle_lease(tx, lack.account, idle)?
         {
             bytes += brought;
             rows -= 1;
@@ -273,19 +275,30 @@ fn evict_some(tx: &mut Tx<'_>, lack: &Lack, mut within: Option<EntryId>) -> Resu
     Ok(Evicted { bytes, within, more: true })
 }
 
-/// Ends the upload that has been idle longest, if it was idle at `before` and is not `spared`; what it
-/// had brought. Its chunks are left to the collector.
-pub(super) fn drop_idle_lease(
-    tx: &Tx<'_>,
-    account: AccountId,
-    (before, spared): (i64, Option<UploadId>),
-) -> Result<Option<i64>> {
+/// Which uploads may be ended.
+pub(super) struct Idle {
+    /// Nothing was heard of them since.
+    pub(super) before: i64,
+    /// Not this one.
+    pub(super) spared: Option<UploadId>,
+    /// Bytes that they brought, at least.
+    pub(super) bytes_min: i64,
+}
+
+impl Idle {
+    /// Any of them.
+    pub(super) const ANY: Self = Self { before: i64::MAX, spared: None, bytes_min: 0 };
+}
+
+/// Ends the upload that has been idle longest; what it had brought. Its chunks are left to the collector.
+pub(super) fn drop_idle_lease(tx: &Tx<'_>, account: AccountId, idle: Idle) -> Result<Option<i64>> {
     let sql = "DELETE FROM lease WHERE (account, upload) IN (
                  SELECT account, upload FROM lease
-                 WHERE account = ?1 AND touched_at <= ?2 AND upload IS NOT ?3
+                 WHERE account = ?1 AND touched_at <= ?2 AND upload IS NOT ?3 AND bytes >= ?4
                  ORDER BY touched_at, upload LIMIT 1)
                RETURNING bytes";
-    one(tx.conn(), sql, (account, before, spared), |row| row.get(0))
+    let Idle { before, spared, bytes_min } = idle;
+    one(tx.conn(), sql, (account, before, spared, bytes_min), |row| row.get(0))
 }
 
 fn signed(bytes: u64) -> Result<i64> {
