@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 
 use crate::clock::Clock;
 use crate::content::{ByteRange, Complete, Contents, ManifestBuilder};
-use crate::db::{AttachmentSource, Db, NewAttachment, NewMessage};
+use crate::db::{AttachmentSource, Db, NewAttachment, NewMessage, PREVIEW_CHARS};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccountName, Body, Caller, Content, Digest, FileName, Limits, Location, Message, MessageId,
@@ -176,13 +176,31 @@ impl Mail {
             Body::Inline(text) => return Ok(text),
             Body::Stored(content) => content,
         };
-        let whole = ByteRange { offset: 0, length: content.size };
+        let bytes = self.beginning(caller, content, content.size).await?;
+        String::from_utf8(bytes).map_err(|error| Error::internal("mail.text", error))
+    }
+
+    /// The first characters of a message's text.
+    pub async fn preview(&self, caller: &Caller, body: Body) -> Result<String> {
+        let text = match body {
+            Body::Inline(text) => text,
+            Body::Stored(content) => {
+                // No character has more than four bytes; one that is cut is past those that are shown.
+                let bytes = self.beginning(caller, content, 4 * PREVIEW_CHARS as u64).await?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        };
+        Ok(text.chars().take(PREVIEW_CHARS).collect())
+    }
+
+    async fn beginning(&self, caller: &Caller, content: Content, length: u64) -> Result<Vec<u8>> {
+        let range = ByteRange { offset: 0, length: length.min(content.size) };
         let mut bytes = Vec::new();
-        let mut stream = self.contents.read(caller.account, content, vec![whole])?;
+        let mut stream = self.contents.read(caller.account, content, vec![range])?;
         while let Some(piece) = stream.next().await {
             bytes.extend_from_slice(&piece?);
         }
-        String::from_utf8(bytes).map_err(|error| Error::internal("mail.text", error))
+        Ok(bytes)
     }
 
     fn check(&self, draft: &Draft) -> Result<()> {

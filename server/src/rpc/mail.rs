@@ -25,9 +25,6 @@ use crate::rpc::convert::{digest, digest_of, pieces, request as once, time};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, page_token};
 
-/// Characters of a body in a list.
-const PREVIEW_CHARS: usize = 200;
-
 /// Answers MailService.
 pub(super) struct MailRpc(Rooms);
 
@@ -55,8 +52,7 @@ impl MailRpc {
         let last = found.last().filter(|_| more).map(|m| m.number.to_string());
         let mut messages = Vec::with_capacity(found.len());
         for mut found in found {
-            let text = self.0.mail.text(caller, found.body).await?;
-            found.body = Body::Inline(text.chars().take(PREVIEW_CHARS).collect());
+            found.body = Body::Inline(self.0.mail.preview(caller, found.body).await?);
             messages.push(message(&self.0.mail, caller, found).await?);
         }
         let next_page_token = page_token::encode(last.as_deref());
