@@ -384,11 +384,17 @@ async fn on_the_server(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use depot_proto::auth::{Chunker, ServerInfoResponse};
     use depot_proto::mail::new_attachment::Source;
     use depot_proto::mail::{NewAttachment, SendRequest, SendResponse};
 
-    use super::{CHUNKS_MAX, LocalFile, check_chunks, is_settled, parts};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::{CHUNKS_MAX, LocalFile, check_chunks, is_settled, on_the_server, parts};
+    use crate::connect::{Address, Dialer, Opening, Session};
     use crate::error::{Error, Exit};
 
     #[test]
@@ -421,6 +427,32 @@ mod tests {
         ] {
             assert!(!is_settled(&open), "{open:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_size_that_cannot_be_asked_for_is_none() {
+        let address = Address::parse("127.0.0.1:1").unwrap();
+        let authority =
+            CertificateDer::from_pem_slice(include_bytes!("../connect/testdata/ca.pem")).unwrap();
+        let session = Session::open(Opening {
+            dialer: Dialer::new(address.clone(), &[authority], Duration::ZERO).unwrap(),
+            address,
+            account: None,
+            token: None,
+            keeper: None,
+            connections: 1,
+            retry_for: Duration::ZERO,
+        })
+        .unwrap();
+        let source = Some(Source::Path("/a".into()));
+        let attachments = vec![NewAttachment { name: "a".into(), source }];
+        let draft = SendRequest { attachments, ..SendRequest::default() };
+        let id = "0190aaaa-0000-7000-8000-000000000001".into();
+        let response = SendResponse { id, ..SendResponse::default() };
+        let told = on_the_server(&session, &draft, &response, 0).await;
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].name.as_str(), told[0].size), ("a", None));
+        assert!(on_the_server(&session, &draft, &response, 1).await.is_empty());
     }
 
     #[test]

@@ -103,3 +103,14 @@ fn a_watch_that_begins_anew_says_so() {
         }
     }
 }
+
+#[test]
+fn a_flag_that_is_missing_is_named() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    let refused = ann.refused(["passwd", "--no-input", "--password-file", "password"]);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    assert!(refused.message.contains("--new-password-file"), "{refused:?}");
+    let refused = ann.refused(["passwd", "--no-input"]);
+    assert!(refused.message.contains("--password-file FILE or --password-stdin"), "{refused:?}");
+}
