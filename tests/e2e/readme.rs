@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::{env, fs};
 
+use depot_tests::process::run;
+use depot_tests::server::Program;
 use depot_tests::terminal::Terminal;
+use depot_tests::wait::until_true;
 use depot_tests::{binary, repository};
 
 /// Stands in for cargo: the programs are built already. Whatever else is asked of it fails.
@@ -53,6 +56,18 @@ fn the_session_works_as_typed() {
     assert!(shown.contains("see attached"), "fetch shows it: {shown}");
     let saved = fs::read(folder.path().join("saved/report.pdf")).expect("the attachment");
     assert_eq!(saved, b"Q3\n");
+}
+
+#[test]
+fn the_server_ends_with_its_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut terminals = Terminals::open(folder.path());
+    terminals.server.types("cargo run --release --locked --bin depot-server");
+    terminals.server.sees("listening on https://");
+    drop(terminals);
+    let data = folder.path().join("depot-data");
+    let list = || run(Program::command(&data).args(["account", "list"]));
+    until_true("nobody holds the directory", || list().exit == 0);
 }
 
 /// What a person types when a command asks.

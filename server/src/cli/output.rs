@@ -1,6 +1,7 @@
 //! The one place of `depot-server` that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where it is done")]
+//! What nobody listens to any more is lost: to a closed terminal or pipe, print's own macros panic.
 
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use depot_server::error::Error;
@@ -9,12 +10,12 @@ use crate::cli::exit_code;
 
 /// A line of results.
 pub(super) fn say(line: &str) {
-    println!("{line}");
+    let _ = writeln!(stdout(), "{line}");
 }
 
 /// A line for the person at the terminal.
 pub(super) fn tell(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// Says what went wrong; the exit code of it.

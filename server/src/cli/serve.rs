@@ -42,15 +42,22 @@ fn on_signals(stop: CancellationToken, certificates: Arc<Certificates>) -> Resul
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     let mut reload = on(SignalKind::hangup())?;
+    let began_on_a_terminal = std::io::stderr().is_terminal();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = reload.recv() => match certificates.reload() {
-                    Ok(()) => tracing::info!("the certificate was loaded again"),
-                    Err(error) => tracing::error!(%error, "the certificate in force stays"),
-                },
+                _ = reload.recv() => {
+                    // Its terminal was closed: nobody would see it run on.
+                    if began_on_a_terminal && !std::io::stderr().is_terminal() {
+                        break;
+                    }
+                    match certificates.reload() {
+                        Ok(()) => tracing::info!("the certificate was loaded again"),
+                        Err(error) => tracing::error!(%error, "the certificate in force stays"),
+                    }
+                }
             }
         }
         tracing::info!("stopping; calls under way have a few seconds to finish");
@@ -67,7 +74,11 @@ fn start_log(log: &Log) -> Result<()> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is lost; to complain about that on stderr would end in a panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match human {
         true => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         false => builder.json().flatten_event(true).init(),

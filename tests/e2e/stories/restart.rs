@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use depot_proto::files::write_request::Part;
 use depot_proto::files::{Entry, WriteEnd, WriteHeader, WriteRequest};
 use depot_tests::caller::Caller;
 use depot_tests::process::{Running, run};
+use depot_tests::server::Program;
 use depot_tests::user::{Refusal, User, bodies, text};
 use depot_tests::wait::until_true;
 use depot_tests::world::World;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -244,4 +246,25 @@ fn an_upload_goes_on_over_a_restart() {
         assert_eq!(put.running.ended().succeeded().json()[0]["size"], 40_000_000);
         assert!(ann.cats("/piped") == bytes, "what was put is what is there");
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Program::command(&folder.path().join("data"));
+    command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut server = command.spawn().expect("a server");
+    let mut ready = String::new();
+    let stdout = server.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut ready).expect("a line");
+    assert!(ready.starts_with("listening on"), "{ready}");
+    drop(server.stderr.take());
+    let process = Pid::from_child(&server);
+    // It says that it loads its certificate, and that it stops.
+    for signal in [Signal::HUP, Signal::TERM] {
+        kill_process(process, signal).expect("it runs");
+        sleep(Duration::from_millis(300));
+    }
+    let ended = || server.try_wait().expect("a state").is_some_and(|status| status.success());
+    until_true("it ends as it should", ended);
 }
