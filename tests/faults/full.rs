@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use depot_tests::caller::Caller;
+use depot_proto::auth::LogoutRequest;
+use depot_tests::caller::{Caller, bearer};
 use depot_tests::wait::until_true;
 use tokio::runtime::Runtime;
 use tonic::Status;
@@ -203,7 +204,8 @@ impl Full {
         let person = &self.crew.people[0];
         let acked = self.runtime.block_on(async {
             let stranger = self.site.stranger().await;
-            stranger.login(person.name, &person.password()).await?;
+            let login = stranger.login(person.name, &person.password()).await?;
+            stranger.with(bearer(&login.token)).auth().logout(LogoutRequest {}).await?;
             let calls = self.site.calls(person).await;
             let Some(deed) = hand.next_ack(&calls).await? else { return Ok(None) };
             let Deed::Ack { ids } = deed else { return Ok(None) };
