@@ -21,6 +21,7 @@ use crate::transfer::{Downloads, Wanted};
 use crate::tree::beneath::{Attributes, Beneath};
 use crate::tree::listed::{Item, ItemKind, attributes, check};
 use crate::tree::receive::{Received, Receiving};
+use crate::tree::walk::kind_of;
 use crate::units::{count, show_size};
 
 /// What `depot get` takes.
@@ -108,11 +109,27 @@ fn aim(target: &Path, remotes: &[Remote]) -> Result<Aim> {
             Aim { folder: target.to_owned(), names: vec![OsString::new()] }
         }
         Place::Exactly => {
+            replaceable(target)?;
             let name = target.file_name().unwrap_or(OsStr::new("-")).to_owned();
             let folder = target.parent().unwrap_or(Path::new("")).to_owned();
             Aim { folder, names: vec![name] }
         }
     })
+}
+
+/// A device, a pipe or a socket is not replaced by a file; whoever names one means to write to it.
+fn replaceable(target: &Path) -> Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(()) };
+    let kind = metadata.file_type();
+    if kind.is_file() || kind.is_symlink() || kind.is_dir() {
+        return Ok(());
+    }
+    let shown = target.to_string_lossy();
+    let message = format!(
+        "{shown} is {}, which is not replaced; `-` in its place writes to stdout",
+        kind_of(kind)
+    );
+    Err(Error::new(Exit::Conflict, "LOCAL_IN_THE_WAY", message).at(shown))
 }
 
 async fn to_stdout(app: &App, session: &Session, remotes: &[Remote]) -> Result<()> {

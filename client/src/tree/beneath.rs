@@ -2,7 +2,8 @@
 //!
 //! Folders are opened with `openat2` so that no symlink and no `..` on the way is followed (one name at
 //! a time where the kernel lacks it). A file is written under another name beside its place and renamed
-//! into it when it is whole; a symlink that stands at a file's place is replaced, never followed.
+//! into it when it is whole; a symlink that stands at a file's place is replaced, never followed. What is
+//! neither (a device, a pipe, a socket) is never replaced.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -123,6 +124,20 @@ impl Folder {
         }
     }
 
+    /// Whether what stands at a name, if anything does, may give way to a file or a symlink.
+    fn gives_way(&self, name: &OsStr) -> io::Result<()> {
+        let Some(stat) = self.standing(name)? else { return Ok(()) };
+        let what = match FileType::from_raw_mode(stat.st_mode) {
+            // A folder is not replaced by a rename.
+            FileType::RegularFile | FileType::Symlink | FileType::Directory => return Ok(()),
+            FileType::Fifo => "a pipe",
+            FileType::Socket => "a socket",
+            _ => "a device",
+        };
+        let problem = format!("it is {what}, which is not replaced");
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, problem))
+    }
+
     /// Opens a regular file to read it.
     pub(crate) fn read(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -131,6 +146,7 @@ impl Folder {
 
     /// Begins a file, or goes on with one that was begun earlier and not finished.
     pub(crate) fn begin(self: &Arc<Self>, name: &OsStr) -> io::Result<Partial> {
+        self.gives_way(name)?;
         let temporary = temporary_name(name);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fresh = flags | OFlags::CREATE | OFlags::EXCL;
@@ -178,6 +194,7 @@ impl Folder {
     ) -> io::Result<()> {
         let standing = fs::readlinkat(&self.fd, name, Vec::new());
         if !standing.is_ok_and(|standing| standing.as_bytes() == target.as_bytes()) {
+            self.gives_way(name)?;
             let temporary = temporary_name(name);
             match fs::unlinkat(&self.fd, &*temporary, AtFlags::empty()) {
                 Err(error) if error != Errno::NOENT => return Err(error.into()),
@@ -244,7 +261,10 @@ impl Partial {
     fn rename(&self, name: &OsStr, existing: Existing) -> io::Result<()> {
         let folder = &self.folder.fd;
         let renamed = match existing {
-            Existing::Replace => fs::renameat(folder, &*self.temporary, folder, name),
+            Existing::Replace => {
+                self.folder.gives_way(name)?;
+                fs::renameat(folder, &*self.temporary, folder, name)
+            }
             Existing::Refuse => {
                 let flags = RenameFlags::NOREPLACE;
                 match fs::renameat_with(folder, &*self.temporary, folder, name, flags) {
@@ -335,13 +355,15 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::io::Write as _;
-    use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
     use std::path::Path;
 
     use rustix::fd::OwnedFd;
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use tempfile::TempDir;
 
     use super::{Attributes, Beneath, Existing, is_ours, open_beneath, open_by_name};
+    use crate::error::{Error, Exit};
 
     const ATTRIBUTES: Attributes = Attributes { mode: 0o640, modified: Some((1_000_000, 7)) };
 
@@ -452,6 +474,25 @@ mod tests {
             assert_eq!(fs::read_link(dir.path().join("x")).unwrap(), Path::new(target));
         }
         assert_eq!(fs::symlink_metadata(dir.path().join("x")).unwrap().mtime(), 1_000_000);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let dir = TempDir::new().unwrap();
+        let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
+        let name = OsStr::new("x");
+        // One that is made while the file is on its way stays too.
+        let early = folder.begin(name).unwrap();
+        mkfifoat(CWD, dir.path().join("x"), Mode::RWXU).unwrap();
+        let late = early.finish(name, ATTRIBUTES, Existing::Replace).unwrap_err();
+        let refused = folder.begin(name).err().unwrap();
+        let linked = folder.symlink(name, "elsewhere", ATTRIBUTES).unwrap_err();
+        for error in [late, refused, linked] {
+            assert!(error.to_string().contains("a pipe"), "{error}");
+            assert_eq!(Error::io("write", &error).exit(), Exit::Conflict);
+        }
+        assert!(fs::symlink_metadata(dir.path().join("x")).unwrap().file_type().is_fifo());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left there");
     }
 
     #[test]

@@ -251,7 +251,8 @@ fn symlink_target(local: &Path) -> io::Result<String> {
     }
 }
 
-fn kind_of(kind: FileType) -> &'static str {
+/// What stands there, of what is neither a file, a folder nor a symlink.
+pub(crate) fn kind_of(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt as _;
     match kind {
         _ if kind.is_socket() => "a socket",
