@@ -92,7 +92,7 @@ pub async fn run<S, F>(
     connect: F,
     stop: CancellationToken,
 ) where
-    F: Fn() -> (S, Arc<dyn Traffic>),
+    F: Fn(SocketAddr) -> (S, Arc<dyn Traffic>),
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
@@ -109,7 +109,7 @@ pub async fn run<S, F>(
         let Some((stream, peer, place)) = next else {
             continue;
         };
-        let (service, traffic) = connect();
+        let (service, traffic) = connect(peer);
         let connection =
             Connection { acceptor: acceptor.clone(), bounds, service, traffic, stop: stop.clone() };
         let kill = kill.clone();

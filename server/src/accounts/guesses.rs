@@ -10,7 +10,7 @@ use crate::error::{Detail, Error, Kind, Result};
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 
 /// The longest name that is remembered as it is; of longer ones, which no account has, the beginning.
-const NAME_CHARS_MAX: usize = 64;
+pub(super) const NAME_CHARS_MAX: usize = 64;
 
 /// Names remembered at once: at most about 16 MiB. An attacker who tries more names than that has spread the
 /// guesses so thin that forgetting the oldest gives them nothing.
@@ -45,7 +45,7 @@ impl Guesses {
                 made.remove(&oldest);
             }
         }
-        let window = made.entry(name).or_insert(Window { began: now, count: 0 });
+        let window = made.entry(name.clone()).or_insert(Window { began: now, count: 0 });
         // A clock that was set back must not lock anybody out.
         if now - window.began >= WINDOW_MS || now < window.began {
             *window = Window { began: now, count: 0 };
@@ -53,6 +53,7 @@ impl Guesses {
         if window.count >= self.allowed {
             let wait = u64::try_from(window.began + WINDOW_MS - now).unwrap_or(0);
             let wait = Duration::from_millis(wait);
+            tracing::info!(account = ?name, "too many wrong passwords");
             let message = format!(
                 "too many wrong passwords for this account; try again in {} seconds",
                 wait.as_secs() + 1

@@ -21,7 +21,7 @@ use crate::password::Passwords;
 use crate::token::{PlainToken, Use};
 
 pub use crate::db::{Account, Session};
-use guesses::Guesses;
+use guesses::{Guesses, NAME_CHARS_MAX};
 use known::Known;
 pub use setup::SetupCode;
 
@@ -114,6 +114,7 @@ impl Accounts {
             NewAccount { name, password, admin: true, quota: None, only_first_admin: true, now };
         let account = self.db.create_account(new).await?;
         self.setup.spend();
+        tracing::info!(account = %account.name, "the first administrator was made");
         self.begin_session(&account, client).await
     }
 
@@ -138,9 +139,15 @@ impl Accounts {
         match account {
             Some(account) if matches && !account.disabled => {
                 self.guesses.forgive(&key);
-                self.begin_session(&account, client).await
+                let login = self.begin_session(&account, client).await?;
+                tracing::info!(account = %login.account, session = %login.session, "logged in");
+                Ok(login)
             }
-            _ => Err(Error::new(Kind::Unauthenticated, "the account or the password is wrong")),
+            _ => {
+                let tried: String = name.chars().take(NAME_CHARS_MAX).collect();
+                tracing::info!(account = ?tried, "a login was refused");
+                Err(Error::new(Kind::Unauthenticated, "the account or the password is wrong"))
+            }
         }
     }
 
@@ -282,6 +289,7 @@ impl Accounts {
         let hash = self.hashed(new).await?;
         let ended = self.db.set_password(caller.account, hash, Some(caller.session)).await;
         self.known.forget_all();
+        tracing::info!(account = %caller.name, done = ended.is_ok(), "a password was changed");
         ended
     }
 
@@ -296,7 +304,9 @@ impl Accounts {
         let password = self.hashed(password).await?;
         let now = self.clock.now();
         let new = NewAccount { name, password, admin, quota, only_first_admin: false, now };
-        self.db.create_account(new).await
+        let account = self.db.create_account(new).await?;
+        tracing::info!(account = %account.name, admin, "an account was made");
+        Ok(account)
     }
 
     /// Accounts in the order of their names, those after `after`.
@@ -308,6 +318,7 @@ impl Accounts {
     pub async fn set_disabled(&self, name: &AccountName, disabled: bool) -> Result<Account> {
         let account = self.db.set_disabled(name, disabled, self.clock.now()).await;
         self.known.forget_all();
+        tracing::info!(account = %name, disabled, done = account.is_ok(), "an account was changed");
         account
     }
 
@@ -317,6 +328,7 @@ impl Accounts {
         let hash = self.hashed(password).await?;
         let ended = self.db.set_password(account.id, hash, None).await;
         self.known.forget_all();
+        tracing::info!(account = %name, done = ended.is_ok(), "a password was set");
         self.guesses.forgive(&name.key());
         ended
     }

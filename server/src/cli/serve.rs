@@ -81,7 +81,7 @@ fn start_log(log: &Log) -> Result<()> {
         .log_internal_errors(false);
     match human {
         true => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        false => builder.json().flatten_event(true).init(),
+        false => builder.json().flatten_event(true).with_span_list(false).init(),
     }
     Ok(())
 }

@@ -79,8 +79,8 @@ where
     fn call(&mut self, request: Request<B>) -> Answer<S::Error> {
         let id = Uuid::now_v7();
         let path = request.uri().path().to_owned();
-        let span =
-            tracing::info_span!("call", %path, request_id = %id, account = tracing::field::Empty);
+        let (peer, account) = (self.layer.calls.peer(), tracing::field::Empty);
+        let span = tracing::info_span!("call", %path, request_id = %id, %peer, account);
         let (access, shape) = rule(&path).unwrap_or((Access::Public, Shape::Unary));
         // Nobody keeps a connection, or a server that stops, by a stream that needs no token.
         let counts = (access, shape) != (Access::Public, Shape::Stream);

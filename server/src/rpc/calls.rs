@@ -3,12 +3,13 @@
 //! never polled again, so the time since is looked at from outside.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The calls of one connection.
-#[derive(Default)]
 pub struct Calls {
+    peer: SocketAddr,
     state: Mutex<State>,
 }
 
@@ -26,6 +27,16 @@ pub(super) struct Open {
 }
 
 impl Calls {
+    /// None yet, of this peer.
+    pub fn of(peer: SocketAddr) -> Self {
+        Self { peer, state: Mutex::default() }
+    }
+
+    /// Who calls.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Notes that a call begins.
     pub(super) fn begin(self: &Arc<Self>) -> Open {
         let mut state = self.lock();
@@ -93,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_unread_answer_stalls_and_a_late_one_does_not() {
-        let calls = Arc::new(Calls::default());
+        let calls = Arc::new(Calls::of(([127, 0, 0, 1], 1).into()));
         assert!(!calls.begun());
         let open = calls.begin();
         assert!(calls.idle().is_none());

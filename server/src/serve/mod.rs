@@ -25,7 +25,7 @@ use crate::model::Limits;
 use crate::rpc::{Calls, Rooms, services};
 use crate::tls::{Certificates, Origin, server_config};
 
-pub use data_dir::DataDir;
+pub use data_dir::{DataDir, Purpose};
 pub use stores::Stores;
 
 impl Traffic for Calls {
@@ -142,8 +142,8 @@ impl Server {
             ending.cancelled().await;
             stopping.cancel();
         });
-        let connect = move || {
-            let calls = Arc::new(Calls::default());
+        let connect = move |peer| {
+            let calls = Arc::new(Calls::of(peer));
             let traffic: Arc<dyn Traffic> = Arc::clone(&calls) as _;
             (connect(calls), traffic)
         };

@@ -9,6 +9,7 @@ use depot_proto::auth::{
 };
 use depot_proto::changes::WatchRequest;
 use depot_tests::caller::{Caller, Refused, bearer};
+use depot_tests::wait::until_true;
 use depot_tests::world::World;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -50,6 +51,31 @@ async fn nobody_learns_from_a_login_which_accounts_there_are() {
         let status = stranger.login(account, password).await.expect_err("no such login");
         assert_eq!(bytes_of(&status), bytes_of(&wrong), "{account:.20} {password:.20}");
     }
+}
+
+#[tokio::test]
+async fn the_log_says_who_came_in_and_who_did_not() {
+    let world = World::start();
+    world.admin("ann").logs_in();
+    let stranger = world.caller().await;
+    for name in ["ann", "no\n name"] {
+        stranger.login(name, "wrong").await.expect_err("a wrong password");
+    }
+    let logged = |words: &[&str]| {
+        let (_, log) = world.program().printed();
+        log.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    let peer = r#""peer":"127.0.0.1:"#;
+    for words in [
+        ["the first administrator was made", r#""account":"ann""#],
+        ["logged in", r#""account":"ann""#],
+        ["a login was refused", r#"ann"#],
+        ["a login was refused", r#"no\\n name"#],
+    ] {
+        until_true("a line of the log", || logged(&[words[0], words[1], peer]));
+    }
+    let (_, log) = world.program().printed();
+    assert!(!log.contains("secret of ann") && !log.contains("wrong\""), "{log}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use depot_tests::disk::{is_possible, with_small_disk};
 use depot_tests::process::run;
 use depot_tests::server::Program;
 use depot_tests::user::User;
+use depot_tests::wait::until_true;
 use depot_tests::world::World;
 use depot_tests::{binary, repository};
 use tempfile::TempDir;
@@ -18,8 +19,11 @@ use tempfile::TempDir;
 /// A data directory that a server has made and left.
 fn left_behind() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = folder.path().join("password");
+    fs::write(&password, "correct horse\n").expect("a file");
     let mut account = Program::command(&data(&folder));
-    run(account.args(["account", "list"])).succeeded();
+    account.args(["account", "add", "ann", "--password-file"]).arg(password);
+    run(&mut account).succeeded();
     folder
 }
 
@@ -112,8 +116,8 @@ fn a_directory_that_a_server_holds_is_6_and_says_how_to_go_on() {
     let ann = world.admin("ann");
     let data = world.data();
     let password = ann.password_file();
+    refused(&mut serve(&data), 6, &["in use", "a directory of its own"]);
     let words = ["in use", "depot admin account"];
-    refused(&mut serve(&data), 6, &words);
     refused(Program::command(&data).args(["account", "list"]), 6, &words);
     let mut add = Program::command(&data);
     add.args(["account", "add", "eve", "--admin", "--password-file"]).arg(password);
@@ -225,8 +229,7 @@ fn a_set_up_code_is_there_until_it_is_used() {
     let code = world.data().join("setup-code");
     let first = fs::read_to_string(&code).expect("a code");
     assert_eq!(fs::metadata(&code).expect("a code").permissions().mode() & 0o777, 0o600);
-    let (_, said) = world.program().printed();
-    assert!(said.contains(first.trim()), "it is shown: {said}");
+    until_true("it is shown", || world.program().printed().1.contains(first.trim()));
     world.kill();
     world.start_again();
     assert_ne!(fs::read_to_string(&code).expect("a code"), first, "each start has its own");

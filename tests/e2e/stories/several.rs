@@ -93,6 +93,7 @@ fn a_watch_that_begins_anew_says_so() {
     for flags in [&["--json"][..], &["--json", "-q"], &["-q"]] {
         let watching = ann.starts(["watch", "--cursor", cursor].iter().chain(flags));
         until_true("a change", || watching.stdout().contains("/f"));
+        until_true("a word on it", || watching.stderr().ends_with('\n'));
         let said = watching.stderr();
         if flags.contains(&"--json") {
             let told: Value = serde_json::from_str(said.trim()).expect("one object");
