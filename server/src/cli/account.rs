@@ -13,7 +13,7 @@ use depot_server::clock::SystemClock;
 use depot_server::config::Config;
 use depot_server::error::{Error, Result};
 use depot_server::model::AccountName;
-use depot_server::serve::{Stores, make_identity};
+use depot_server::serve::{Purpose, Stores, make_identity};
 use secrecy::SecretString;
 
 use crate::cli::output::say;
@@ -58,7 +58,11 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) async fn run(self, config: Config) -> Result<ExitCode> {
-        let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
+        let purpose = match self {
+            Self::Add { .. } => Purpose::AddAccount,
+            _ => Purpose::Accounts,
+        };
+        let stores = Stores::open_for(purpose, &config, Arc::new(SystemClock)).await?;
         make_identity(&config, &stores)?;
         let accounts = accounts(&config, &stores)?;
         let done = self.change(&accounts).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use depot_server::clock::SystemClock;
 use depot_server::config::{Config, Store};
 use depot_server::error::Result;
-use depot_server::serve::Stores;
+use depot_server::serve::{Purpose, Stores};
 use depot_server::upkeep::{Collected, Graces, Report, Upkeep};
 
 use crate::cli::output::say;
@@ -23,7 +23,7 @@ pub(super) struct Gc {
 
 /// Checks everything.
 pub(super) async fn verify(config: Config) -> Result<ExitCode> {
-    let stores = Stores::open(&config, Arc::new(SystemClock)).await?;
+    let stores = Stores::open_for(Purpose::Verify, &config, Arc::new(SystemClock)).await?;
     let report = stores.upkeep(&config.store).verify().await;
     stores.close().await;
     Ok(show(&report?))
@@ -48,7 +48,7 @@ fn show(report: &Report) -> ExitCode {
 impl Gc {
     /// Collects. Nobody else is at work, so with no grace both passes are made at once.
     pub(super) async fn run(self, config: Config) -> Result<ExitCode> {
-        let stores = Stores::open_to_collect(&config, Arc::new(SystemClock)).await?;
+        let stores = Stores::open_for(Purpose::Collect, &config, Arc::new(SystemClock)).await?;
         let store = Store { compact_bytes_per_second: 0, ..config.store.clone() };
         let done = self.collect(&stores.upkeep(&store)).await;
         stores.close().await;

@@ -12,6 +12,43 @@ use crate::whole_file;
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 
+const DATABASE: &str = "meta.sqlite3";
+
+/// What a data directory is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve it.
+    Serve,
+    /// To make an account in it.
+    AddAccount,
+    /// To look at accounts or to change them.
+    Accounts,
+    /// To check it.
+    Verify,
+    /// To give space back.
+    Collect,
+}
+
+impl Purpose {
+    /// Whether a store is made where there is none. Whoever checks one, or looks for somebody in it, has
+    /// named the wrong directory.
+    fn makes_store(self) -> bool {
+        matches!(self, Self::Serve | Self::AddAccount)
+    }
+
+    /// What to do where a server holds the directory.
+    fn when_in_use(self) -> &'static str {
+        match self {
+            Self::Serve => "stop it first, or give this one a directory of its own with --data",
+            Self::AddAccount | Self::Accounts => {
+                "use `depot admin account …` while it runs, or stop it first"
+            }
+            Self::Verify => "stop it first, or check a copy that was made while it was stopped",
+            Self::Collect => "it gives back space by itself (store.gc_hours), or stop it first",
+        }
+    }
+}
+
 /// A data directory that this process holds alone until it is dropped.
 #[derive(Debug)]
 pub struct DataDir {
@@ -20,9 +57,13 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Takes a directory, made if it is not there. `PermissionDenied` when others can look into it,
-    /// `FailedPrecondition` when another process holds it, it is of a newer format, or not ours.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Takes a directory; if it is not there it is made, or refused with `InvalidArgument`, as the purpose
+    /// is. `PermissionDenied` when others can look into it, `FailedPrecondition` when another process
+    /// holds it, it is of a newer format, or not ours.
+    pub fn open(path: &Path, purpose: Purpose) -> Result<Self> {
+        if !purpose.makes_store() {
+            require(path, "VERSION")?;
+        }
         make(path)?;
         let known = path.join("VERSION").exists();
         let entries = entries(path)?;
@@ -38,10 +79,13 @@ impl DataDir {
                 ),
             ));
         }
-        let lock = lock(path)?;
+        let lock = lock(path, purpose)?;
         match known {
             true => check_format(path)?,
             false => whole_file::write(&path.join("VERSION"), format!("{FORMAT}\n").as_bytes())?,
+        }
+        if !purpose.makes_store() {
+            require(path, DATABASE)?;
         }
         for folder in ["packs", "tls"] {
             make(&path.join(folder))?;
@@ -52,7 +96,7 @@ impl DataDir {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("meta.sqlite3")
+        self.path.join(DATABASE)
     }
 
     /// Chunks.
@@ -101,6 +145,23 @@ impl DataDir {
     }
 }
 
+/// Refuses a directory without this file, which every store has.
+fn require(path: &Path, file: &str) -> Result<()> {
+    match path.join(file).try_exists() {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotADirectory => {
+            Err(about(path, "cannot be looked into", error))
+        }
+        _ => Err(Error::new(
+            Kind::InvalidArgument,
+            format!(
+                "there is no store in {} (no {file}); name a data directory with --data",
+                path.display()
+            ),
+        )),
+    }
+}
+
 fn make(path: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -132,7 +193,7 @@ fn check_mode(path: &Path, empty: bool) -> Result<()> {
     Err(Error::new(Kind::PermissionDenied, message))
 }
 
-fn lock(path: &Path) -> Result<File> {
+fn lock(path: &Path, purpose: Purpose) -> Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -145,9 +206,9 @@ fn lock(path: &Path) -> Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
             Kind::FailedPrecondition,
             format!(
-                "{} is in use by a running depot-server; change accounts with \
-                 `depot admin account …`, or stop it first",
-                path.display()
+                "{} is in use by a running depot-server; {}",
+                path.display(),
+                purpose.when_in_use()
             ),
         )),
         Err(error) => Err(about(&path.join("LOCK"), "cannot be locked", error.into())),
@@ -187,19 +248,47 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::DataDir;
+    use super::{DataDir, Purpose};
     use crate::error::Kind;
 
     fn refused(path: &std::path::Path) -> (Kind, String) {
-        let error = DataDir::open(path).unwrap_err();
+        refused_to(Purpose::Serve, path)
+    }
+
+    fn refused_to(purpose: Purpose, path: &std::path::Path) -> (Kind, String) {
+        let error = DataDir::open(path, purpose).unwrap_err();
         (error.kind(), error.message().to_owned())
+    }
+
+    #[test]
+    fn only_who_serves_or_adds_an_account_makes_a_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let (missing, empty) = (dir.path().join("missing"), dir.path().join("empty"));
+        fs::create_dir(&empty).unwrap();
+        for purpose in [Purpose::Accounts, Purpose::Verify, Purpose::Collect] {
+            for place in [&missing, &empty] {
+                let (kind, message) = refused_to(purpose, place);
+                assert_eq!(kind, Kind::InvalidArgument);
+                let shown = place.display().to_string();
+                let words = ["there is no store in", &shown, "--data"];
+                assert!(words.iter().all(|word| message.contains(word)), "{message}");
+            }
+        }
+        assert!(!missing.exists() && fs::read_dir(&empty).unwrap().next().is_none());
+        for purpose in [Purpose::Serve, Purpose::AddAccount] {
+            let place = dir.path().join(format!("{purpose:?}"));
+            drop(DataDir::open(&place, purpose).unwrap());
+            assert_eq!(refused_to(Purpose::Verify, &place).0, Kind::InvalidArgument);
+            fs::write(place.join("meta.sqlite3"), "rows").unwrap();
+            drop(DataDir::open(&place, Purpose::Verify).unwrap());
+        }
     }
 
     #[test]
     fn an_empty_directory_is_made_private_and_a_used_one_is_not_touched() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        drop(DataDir::open(dir.path()).unwrap());
+        drop(DataDir::open(dir.path(), Purpose::Serve).unwrap());
         let mode = || fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(), 0o700);
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o750)).unwrap();
@@ -212,27 +301,39 @@ mod tests {
     #[test]
     fn one_process_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let held = DataDir::open(dir.path()).unwrap();
+        let held = DataDir::open(dir.path(), Purpose::Serve).unwrap();
         let (kind, message) = refused(dir.path());
         assert_eq!(kind, Kind::FailedPrecondition);
-        assert!(message.contains("depot admin"), "{message}");
+        assert!(message.contains("a directory of its own"), "{message}");
+        fs::write(dir.path().join("meta.sqlite3"), "rows").unwrap();
+        for (purpose, hint) in [
+            (Purpose::AddAccount, "`depot admin account …`"),
+            (Purpose::Accounts, "`depot admin account …`"),
+            (Purpose::Verify, "check a copy"),
+            (Purpose::Collect, "by itself"),
+        ] {
+            let (kind, message) = refused_to(purpose, dir.path());
+            assert_eq!(kind, Kind::FailedPrecondition);
+            assert!(message.contains("in use") && message.contains(hint), "{message}");
+        }
         drop(held);
-        assert!(DataDir::open(dir.path()).is_ok());
+        assert!(DataDir::open(dir.path(), Purpose::Serve).is_ok());
     }
 
     #[test]
     fn a_copy_is_not_at_home_and_what_was_moved_is() {
         let dir = tempfile::tempdir().unwrap();
         let (place, other) = (dir.path().join("data"), dir.path().join("other"));
-        let home = |path: &std::path::Path| DataDir::open(path).unwrap().home().unwrap();
-        drop(DataDir::open(&place).unwrap());
+        let home =
+            |path: &std::path::Path| DataDir::open(path, Purpose::Serve).unwrap().home().unwrap();
+        drop(DataDir::open(&place, Purpose::Serve).unwrap());
         fs::write(place.join("meta.sqlite3"), "one").unwrap();
         let first = home(&place);
         fs::write(place.join("meta.sqlite3"), "two").unwrap();
         assert_eq!(home(&place), first, "it is written to all the time");
         fs::rename(&place, &other).unwrap();
         assert_eq!(home(&other), first, "it was moved");
-        drop(DataDir::open(&place).unwrap());
+        drop(DataDir::open(&place, Purpose::Serve).unwrap());
         fs::copy(other.join("meta.sqlite3"), place.join("meta.sqlite3")).unwrap();
         assert_ne!(home(&place), first, "it was copied");
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -245,7 +346,7 @@ mod tests {
     #[test]
     fn newer_formats_and_other_peoples_directories_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        drop(DataDir::open(dir.path()).unwrap());
+        drop(DataDir::open(dir.path(), Purpose::Serve).unwrap());
         fs::write(dir.path().join("VERSION"), "2\n").unwrap();
         assert_eq!(refused(dir.path()).0, Kind::FailedPrecondition);
 

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::content::Reserve;
 use crate::db::{self, Db, Options};
 use crate::error::{Error, Result};
-use crate::serve::DataDir;
+use crate::serve::{DataDir, Purpose};
 use crate::upkeep::{Terms, Upkeep};
 
 /// Chunks taken in with one change.
@@ -38,20 +38,17 @@ pub struct Stores {
 impl Stores {
     /// Opens or makes the data directory and what is in it.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::open_packs(config, clock, false).await
+        Self::open_for(Purpose::Serve, config, clock).await
     }
 
-    /// The same for whoever gives space back: no pack is spared because it could be appended to.
-    pub async fn open_to_collect(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::open_packs(config, clock, true).await
-    }
-
-    async fn open_packs(
+    /// Opens the data directory and what is in it; whether it is made where it is not there, its purpose
+    /// says.
+    pub async fn open_for(
+        purpose: Purpose,
         config: &Config,
         clock: Arc<dyn Clock>,
-        seal_open_packs: bool,
     ) -> Result<Self> {
-        let dir = DataDir::open(&config.server.data)?;
+        let dir = DataDir::open(&config.server.data, purpose)?;
         let opened_at = clock.now();
         let reserve = Arc::new(Reserve::new(dir.reserve()));
         reserve.make_room_to_open()?;
@@ -75,7 +72,8 @@ impl Stores {
             places.into_iter().map(|(pack, place)| (pack, end_of(&place))).collect();
         let packs = PackOptions {
             pack_bytes_max: config.store.pack_bytes_max,
-            seal_open_packs,
+            // No pack is spared because it could be appended to.
+            seal_open_packs: purpose == Purpose::Collect,
             ..PackOptions::new(dir.packs())
         };
         let (chunks, found) = blocking(move || chunks::open(packs, &known)).await?;
