@@ -8,6 +8,7 @@ mod frozen;
 mod large;
 mod mail;
 mod maildir;
+mod operator;
 mod quota;
 mod restart;
 mod sends;

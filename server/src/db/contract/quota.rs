@@ -9,6 +9,7 @@ use crate::model::{Content, UploadId, VersionId};
 
 stories! {
     uploads_are_held_to_the_quota
+    a_refusal_names_all_of_an_upload
     files_are_held_to_the_quota
     two_paths_and_past_versions_count
     idle_uploads_then_the_trash_then_past_versions_make_room
@@ -52,6 +53,21 @@ async fn uploads_are_held_to_the_quota(world: &World) {
     ann.db.close_upload(ann.id, upload).await.unwrap();
     reserve(&ann, 100).await.unwrap();
     assert_eq!(ann.used().await, 0);
+}
+
+async fn a_refusal_names_all_of_an_upload(world: &World) {
+    let ann = world.account_with("ann", 100).await;
+    let upload = UploadId::new();
+    ann.fill(upload, &[&bytes(1, 60)]).await.unwrap();
+    let told = ann.fill(upload, &[&bytes(2, 41)]).await.unwrap_err().message().to_owned();
+    assert!(told.contains("0 of 100 bytes are used, and at least 101 would be added"), "{told}");
+    assert!(!told.contains("remove"), "there is nothing to remove: {told}");
+    let told = reserve(&ann, 41).await.unwrap_err().message().to_owned();
+    assert!(told.contains("other uploads under way have brought 60"), "{told}");
+    ann.db.close_upload(ann.id, upload).await.unwrap();
+    put(&ann, "/a", 1, 60).await;
+    let told = ann.cp("/a", "/b").await.unwrap_err().message().to_owned();
+    assert!(told.contains("60 of 100 bytes are used, and 60 would be added; remove"), "{told}");
 }
 
 async fn files_are_held_to_the_quota(world: &World) {

@@ -79,7 +79,7 @@ impl Commits for Sqlite {
 
 fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<CommitOutcome> {
     if plan.if_absent && find(tx.conn(), plan.account, &plan.base)?.is_some() {
-        return Err(base_stands(&plan.base));
+        return Err(base_stands(plan));
     }
     end_upload(tx, plan.account, plan.upload)?;
     let top = root(tx.conn(), plan.account)?;
@@ -293,12 +293,12 @@ fn publish_new(
     let staged = one(tx.conn(), sql, [id], |row| Ok((row.get("size")?, row.get("entries")?)))?;
     let (size, entries) = staged.ok_or_else(swept)?;
     let Some((name, above)) = plan.base.split_last() else {
-        return Err(base_stands(&plan.base));
+        return Err(base_stands(plan));
     };
     let mut merge = Merge::below(root(tx.conn(), plan.account)?, plan.account, plan.now, plan.held);
     let parent = merge.folder(tx, above)?;
     if sibling(tx.conn(), parent, name)?.is_some() {
-        return Err(base_stands(&plan.base));
+        return Err(base_stands(plan));
     }
     quota::charge(tx, plan.account, size, plan.now)?;
     let number = journal::next(tx, plan.account)?;
@@ -323,7 +323,7 @@ fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<Com
     })?;
     let (unchanged, base) = staged.ok_or_else(swept)?;
     if plan.if_absent {
-        return Err(base_stands(&plan.base));
+        return Err(base_stands(plan));
     }
     if find(tx.conn(), plan.account, &plan.base)?.map(|entry| entry.id) != base {
         return Err(moved_meanwhile(&plan.base));
@@ -389,11 +389,13 @@ fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool> {
     Ok(false)
 }
 
-fn base_stands(base: &TreePath) -> Error {
-    Error::new(
-        Kind::Aborted,
-        format!("{base} exists; run it again to merge, or choose another name"),
-    )
+fn base_stands(plan: &CommitPlan) -> Error {
+    // What stands there when nothing may is there again the next time.
+    let advice = match plan.if_absent {
+        true => "remove it first or choose another name",
+        false => "run it again to merge, or choose another name",
+    };
+    Error::new(Kind::Aborted, format!("{} exists; {advice}", plan.base))
 }
 
 fn moved_meanwhile(path: &TreePath) -> Error {

@@ -462,5 +462,8 @@ fn pieces(
 }
 
 fn damaged() -> Error {
-    Error::new(Kind::DataLoss, "a list of chunks is damaged; run `depot-server verify`")
+    Error::new(
+        Kind::DataLoss,
+        "a list of chunks is damaged; put what it belongs to again, or a backup in its place",
+    )
 }

@@ -5,6 +5,10 @@ use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRI
 
 use crate::error::{Error, Kind};
 
+/// Also what `verify` says, which cannot look further than that.
+const DAMAGED: &str = "the server's database is damaged; stop the server, keep a copy of its data \
+                       directory as it is, and put a backup in its place";
+
 /// The error of a statement or of a commit.
 pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
     if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) {
@@ -12,13 +16,9 @@ pub(super) fn failed(op: &'static str, error: rusqlite::Error) -> Error {
     }
     let (kind, message) = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => (Kind::DiskFull, "the server's disk is full"),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (Kind::DataLoss, "the server's database is damaged; run `depot-server verify`")
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (Kind::DataLoss, DAMAGED),
         // What is stored was checked on its way in.
-        _ if is_unreadable(&error) => {
-            (Kind::DataLoss, "the server's database is damaged; run `depot-server verify`")
-        }
+        _ if is_unreadable(&error) => (Kind::DataLoss, DAMAGED),
         _ if is_failed_write(&error) => (
             Kind::ReadOnly,
             "the server could not write to its disk and accepts no changes until it is restarted",

@@ -353,7 +353,11 @@ pub(super) fn check_generation(
     if found == wanted {
         return Ok(());
     }
-    let problem = format!("generation {wanted} was asked for, {found} stands (0: nothing)");
+    let problem = match (wanted, found) {
+        (0, _) => "something stands there already".to_owned(),
+        (_, 0) => format!("generation {wanted} was asked for, and nothing stands there"),
+        _ => format!("generation {wanted} was asked for, {found} stands there"),
+    };
     let message = format!("{path}: {problem}; look at it and decide again");
     Err(Error::new(Kind::GenerationMismatch, message)
         .with(Detail::Precondition { subject: path.to_string(), problem }))

@@ -62,7 +62,10 @@ pub(super) fn twin(wanted: &FileName, stands: &Entry) -> Error {
     let other = stands.name.as_ref().map_or("?", FileName::as_str);
     Error::new(
         Kind::NameTwin,
-        format!("{wanted:?} and {other:?} would be one name on some machines; rename one of them"),
+        format!(
+            "{:?} and {other:?} would be one name on some machines; rename one of them",
+            wanted.as_str()
+        ),
     )
 }
 

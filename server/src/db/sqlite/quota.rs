@@ -167,7 +167,17 @@ pub(super) fn require(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) 
         return Ok(());
     }
     tx.lacks.push(Lack { account, bytes, spared: tx.upload, now });
-    Err(exceeded(&balance, more))
+    let brought = match tx.upload {
+        Some(upload) => brought_by(tx.conn(), account, upload)?,
+        None => None,
+    };
+    Err(exceeded(&balance, brought, more))
+}
+
+/// What an upload that is under way has brought so far.
+fn brought_by(conn: &Connection, account: AccountId, upload: UploadId) -> Result<Option<i64>> {
+    let sql = "SELECT bytes FROM lease WHERE account = ?1 AND upload = ?2";
+    one(conn, sql, (account, upload), |row| row.get(0))
 }
 
 /// Adds to what an account holds, if that fits.
@@ -305,15 +315,26 @@ fn signed(bytes: u64) -> Result<i64> {
     i64::try_from(bytes).map_err(|_| Error::new(Kind::LimitExceeded, "a size past 2^63 bytes"))
 }
 
-fn exceeded(balance: &Balance, more: i64) -> Error {
-    let quota = balance.quota.unwrap_or(0);
+/// Of an upload all that is known of is named, not what was left of it when there was no room any more.
+fn exceeded(balance: &Balance, brought: Option<i64>, more: i64) -> Error {
+    let at_least = if brought.is_some() { "at least " } else { "" };
+    let brought = brought.unwrap_or(0);
+    let (quota, whole) = (balance.quota.unwrap_or(0), brought.saturating_add(more));
+    let others = match balance.staged.saturating_sub(brought) {
+        0 => String::new(),
+        bytes => format!("other uploads under way have brought {bytes}, "),
+    };
     let problem = format!(
-        "{} of {quota} bytes are used, {} more by uploads under way, and {more} would be added",
-        balance.used, balance.staged
+        "{} of {quota} bytes are used, {others}and {at_least}{whole} would be added",
+        balance.used
     );
+    let advice = match balance.used == 0 || whole > quota {
+        true => "ask for a larger quota",
+        false => "remove something or ask for a larger quota",
+    };
     Error::new(
         Kind::QuotaExceeded,
-        format!("the quota is full: {problem}; remove something or ask for a larger quota"),
+        format!("there is no room for it in the quota: {problem}; {advice}"),
     )
     .with(Detail::Quota { subject: "account".to_owned(), problem })
 }
