@@ -10,6 +10,41 @@ use crate::commands;
 use crate::error::Result;
 use crate::units;
 
+const LONG_HELP: &str = "\
+Example:
+  depot login --server localhost:7420 --account ann
+  depot put report.pdf /reports/
+  depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf
+
+Paths: /reports/q3.pdf is in your own tree; they begin with /.
+
+Exit codes:
+    0  done
+    1  something else went wrong
+    2  the command line is wrong, or asks for what cannot be
+    3  not found; an unknown recipient too
+    4  not permitted
+    5  wrong password, login expired, or not logged in
+    6  it conflicts with what stands there
+    7  a quota, a limit or a disk is full, here or at the server
+    8  the server cannot be reached or is busy; safe to try again
+    9  data is damaged
+   10  the server is not the one that is trusted
+   11  part of it was done; what was left out is named
+   12  nothing to fetch (only with fetch --fail-if-none)
+  130  interrupted
+
+Environment:
+  DEPOT_SERVER         the server, HOST:PORT
+  DEPOT_ACCOUNT        the account
+  DEPOT_TOKEN          a token in place of the remembered login
+  DEPOT_CA             a file with the authority to trust
+  DEPOT_PIN            the pin of the authority to trust
+  DEPOT_STATE_DIR      where the login is remembered
+  DEPOT_PASSWORD_FILE  a file whose first line is the password
+  DEPOT_RETRY_FOR      how long an unreachable server is tried again
+  NO_COLOR             no colors";
+
 /// The client of a Depot server: your files and your mail
 #[derive(Parser, Debug)]
 #[command(
@@ -19,7 +54,9 @@ use crate::units;
     after_help = "Example:\n  depot login --server localhost:7420 --account ann\n  \
                   depot put report.pdf /reports/\n  \
                   depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf\n\n\
-                  Paths: /reports/q3.pdf is in your own tree, ann:/reports in another account's."
+                  Paths: /reports/q3.pdf is in your own tree; they begin with /.\n\
+                  Exit codes and environment variables: depot --help",
+    after_long_help = LONG_HELP
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `depot send`: a message to accounts and groups of this server, with attachments.
+//! `depot send`: a message to accounts of this server, with attachments.
 
 use clap::Args;
 
@@ -12,7 +12,7 @@ use crate::mail::draft::{self, DraftArgs, Envelope};
     after_help = "Example:\n  depot send bob -s Q3 -m 'see attached' --attach-remote /reports/q3.pdf"
 )]
 pub(crate) struct Arguments {
-    /// Accounts, or @groups
+    /// Accounts of this server
     #[arg(required = true, value_name = "TO")]
     to: Vec<String>,
     /// The subject
