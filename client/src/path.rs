@@ -13,7 +13,8 @@ pub(crate) struct RemotePath {
 }
 
 impl RemotePath {
-    /// Reads a path as it is typed: `.`, `..` and doubled slashes are taken out.
+    /// Reads a path as it is typed: `.` and doubled slashes are taken out, and so is `..`, which can only
+    /// stand at the end.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (owner, rest) = match text.split_once(":/") {
             Some((owner, _)) if !owner.is_empty() && !owner.contains('/') => {
@@ -27,12 +28,15 @@ impl RemotePath {
             )));
         }
         let mut path = Self { owner, names: Vec::new() };
+        let mut goes_up = false;
         for name in rest.split('/') {
             match name {
                 "" | "." => {}
                 ".." => {
                     path.names.pop();
+                    goes_up = true;
                 }
+                _ if goes_up => return Err(goes_up_inside(text)),
                 _ => path.names.push(name.to_owned()),
             }
         }
@@ -113,6 +117,13 @@ impl fmt::Display for RemotePath {
     }
 }
 
+fn goes_up_inside(text: &str) -> Error {
+    let message = format!(
+        "`{text}` goes up with `..` in the middle; a path on the server has it at its end at most"
+    );
+    Error::new(Exit::Usage, "INVALID_NAME", message).at(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::RemotePath;
@@ -130,6 +141,8 @@ mod tests {
             ("//a//b", "/a/b"),
             ("/a/./b/..", "/a"),
             ("/..", "/"),
+            ("/a/b/../.", "/a"),
+            ("/a/b/../..", "/"),
             ("ann:/a", "ann:/a"),
             ("ann:/", "ann:/"),
             ("/a:/b", "/a:/b"),
@@ -137,7 +150,9 @@ mod tests {
         ] {
             assert_eq!(shown(typed).as_deref(), Some(path), "{typed:?}");
         }
-        for wrong in ["", "a", "a/b", "./a", ":/a", "ann:a", "/a\u{202e}", "/a\nb"] {
+        for wrong in
+            ["", "a", "a/b", "./a", ":/a", "ann:a", "/a/../a", "/../a", "/a\u{202e}", "/a\nb"]
+        {
             assert_eq!(shown(wrong), None, "{wrong:?}");
         }
     }

@@ -6,7 +6,7 @@ use depot_proto::files::{Entry, MakeFolderRequest};
 use crate::app::App;
 use crate::batch::Batch;
 use crate::connect::Repeat;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::output::json;
 use crate::path::RemotePath;
 
@@ -36,10 +36,20 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             session.files().make_folder(request).await
         });
         let made = answer.await.map(|answer| answer.entry);
-        let made = made.map_err(|error| error.about(&path.to_string()));
+        let made = made.map_err(|error| with_hint(error, parents).about(&path.to_string()));
         batch.took(made.and_then(|entry| report(app, entry, &format!("made {path}"))))?;
     }
     batch.ended()
+}
+
+fn with_hint(error: Error, parents: bool) -> Error {
+    match error.exit() {
+        Exit::NotFound if !parents => {
+            let message = format!("{}; -p makes the folders on the way too", error.message());
+            error.with_message(message)
+        }
+        _ => error,
+    }
 }
 
 /// Prints what an entry is now.

@@ -147,7 +147,12 @@ pub(super) fn check_recipients(names: &[String]) -> Result<()> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let message = format!("nobody can send to {}; nothing was sent to anyone", unknown.join(", "));
+    let hint = match unknown.iter().any(|name| name.contains([',', ';'])) {
+        true => "; names are separated by spaces",
+        false => "",
+    };
+    let unknown = unknown.join(", ");
+    let message = format!("nobody can send to {unknown}; nothing was sent to anyone{hint}");
     Err(Error::new(Exit::NotFound, "UNKNOWN_RECIPIENT", message))
 }
 
@@ -184,6 +189,7 @@ mod tests {
             let refused = check(name).unwrap_err();
             assert_eq!((refused.exit(), refused.reason()), (Exit::NotFound, "UNKNOWN_RECIPIENT"));
         }
+        assert!(check("bob,carol").unwrap_err().message().contains("separated by spaces"));
     }
 
     #[test]
