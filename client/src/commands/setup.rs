@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::login::{ServerArgs, client_name, meet, remember};
 use crate::app::App;
 use crate::connect::Repeat;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::password::{self, PasswordArgs};
 
 /// What `depot setup` takes.
@@ -33,6 +33,15 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let met = meet(&arguments.server, app).await?;
     let session = app.guest(&met.address, &met.trusted)?;
+    if !session.server_info().await?.setup_required {
+        let address = &met.address;
+        let message = format!(
+            "{address} has an administrator already; ask them for an account, or log in: depot login \
+             --server {address} --account {}",
+            met.account
+        );
+        return Err(Error::new(Exit::Conflict, "FAILED_PRECONDITION", message));
+    }
     let code = code(&arguments, app)?;
     let prompt = format!("New password of {}", met.account);
     let password = arguments.password.or_environment(app).fresh(app, &prompt)?;
