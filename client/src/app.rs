@@ -2,7 +2,7 @@
 //! to come to a session with the server.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
@@ -27,7 +27,7 @@ enum Ignored {
 
 /// One run of `depot`.
 pub(crate) struct App {
-    pub(crate) output: Output,
+    pub(crate) output: Arc<Output>,
     pub(crate) environment: Environment,
     pub(crate) state: StateDir,
     no_input: bool,
@@ -48,7 +48,7 @@ impl App {
         };
         let environment = Environment::read();
         Ok(Self {
-            output: Output::new(style),
+            output: Arc::new(Output::new(style)),
             state: StateDir::locate(&environment)?,
             environment,
             no_input: globals.no_input,
@@ -86,6 +86,7 @@ impl App {
             address,
             connections: self.connections,
             retry_for: self.retry_for,
+            output: Some(self.output.clone()),
         };
         let session = Session::open(opening)?;
         if tokens.is_some_and(|tokens| tokens.expires_at < now() + EXPIRES_SOON) {
@@ -104,6 +105,7 @@ impl App {
             keeper: None,
             connections: 1,
             retry_for: self.retry_for,
+            output: Some(self.output.clone()),
         })
     }
 

@@ -37,6 +37,9 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+/// What is said after a cut, where nothing better is known.
+const RUN_AGAIN: &str = "; run the command again";
+
 /// What went wrong, for a person and for a program.
 #[derive(Clone)]
 pub(crate) struct Error(Box<Inner>);
@@ -133,8 +136,7 @@ impl Error {
 
     /// The connection broke, or a stream ended before all of it was there.
     pub(crate) fn cut(why: &str) -> Self {
-        let message =
-            format!("the connection to the server was cut ({why}); run the command again");
+        let message = format!("the connection to the server was cut ({why}){RUN_AGAIN}");
         let mut error = Self::new(Exit::Unavailable, "CONNECTION_CUT", message);
         error.0.origin = Origin::Cut;
         error
@@ -230,6 +232,23 @@ impl Error {
     /// Whether the server cannot have seen the call.
     pub(crate) fn is_unsent(&self) -> bool {
         self.0.origin == Origin::Dial
+    }
+
+    /// Whether there is no connection, or none any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.origin != Origin::Answer
+    }
+
+    /// Says what running it again does, where a connection was lost in the middle.
+    #[must_use]
+    pub(crate) fn if_run_again(self, hint: &str) -> Self {
+        if !self.is_lost() {
+            return self;
+        }
+        let told = self.message();
+        let told = told.strip_suffix(RUN_AGAIN).unwrap_or(told);
+        let message = format!("{told}; {hint}");
+        self.with_message(message)
     }
 
     /// Whether to end without printing anything.
@@ -446,5 +465,14 @@ mod tests {
             "another server",
         ))));
         assert_eq!((error.exit(), error.reason()), (Exit::Trust, "PIN_CHANGED"));
+    }
+
+    #[test]
+    fn only_what_was_cut_goes_on_when_it_is_run_again() {
+        let cut = Error::cut("reset").if_run_again("it goes on");
+        assert_eq!(cut.message(), "the connection to the server was cut (reset); it goes on");
+        let gone = Error::unreachable("cannot reach it").if_run_again("it goes on");
+        assert_eq!(gone.message(), "cannot reach it; it goes on");
+        assert_eq!(Error::usage("no").if_run_again("it goes on").message(), "no");
     }
 }

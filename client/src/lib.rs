@@ -33,6 +33,7 @@ mod units;
 use std::ffi::OsString;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use app::App;
@@ -45,7 +46,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error, &arguments),
+        Err(error) => return not_understood(&without_target(error), &arguments),
     };
     let app = match App::new(&cli.globals) {
         Ok(app) => app,
@@ -63,6 +64,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             if error.exit() != Exit::Interrupted {
                 app.output.flush_if_free();
             }
+            app.output.end_progress();
             app.output.error(&error);
             error.exit() as u8
         }
@@ -99,6 +101,40 @@ async fn until_interrupted(command: Command, app: &'static App) -> Result<()> {
 fn interrupted(app: &App, hint: &str) -> Error {
     password::restore_terminal();
     Error::interrupted(app.after_interrupt().as_deref().unwrap_or(hint))
+}
+
+/// Of one operand clap takes the target, and says that the others are missing; a person has typed what
+/// goes somewhere, and left out where.
+fn without_target(error: clap::Error) -> clap::Error {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return error };
+    let usage = usage.to_string();
+    for (verb, sources, target, what) in [
+        ("get", "<REMOTE>...", "<LOCAL>", "the local target LOCAL is missing: . is here, - stdout"),
+        (
+            "put",
+            "<LOCAL>...",
+            "<REMOTE>",
+            "the target REMOTE is missing: put LOCAL... REMOTE, such as /reports/",
+        ),
+        ("mv", "<PATH>...", "<TARGET>", "the target TARGET is missing, such as /archive/"),
+        ("cp", "<PATH>...", "<TARGET>", "the target TARGET is missing, such as /archive/"),
+    ] {
+        let is_it = error.kind() == ErrorKind::MissingRequiredArgument
+            && usage.contains(&format!("depot {verb} "))
+            && *missing == [sources]
+            && usage.contains(target);
+        if is_it {
+            let mut command = command_line();
+            command.build();
+            if let Some(command) = command.find_subcommand_mut(verb) {
+                return command.error(ErrorKind::MissingRequiredArgument, what);
+            }
+        }
+    }
+    error
 }
 
 /// Prints clap's help or what is wrong with the command line.

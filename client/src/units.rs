@@ -64,6 +64,16 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
+/// In the largest unit that it is whole in, such as `90 s` or `2 min`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{} ms", duration.as_millis()),
+        seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -90,7 +100,15 @@ fn timestamp(time: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, rfc3339, show_size, show_time, size};
+    use super::{duration, rfc3339, show_duration, show_size, show_time, size};
+
+    #[test]
+    fn durations_are_shown_in_whole_units() {
+        for (seconds, shown) in [(5, "5 s"), (90, "90 s"), (120, "2 min"), (7200, "2 h")] {
+            assert_eq!(show_duration(Duration::from_secs(seconds)), shown);
+        }
+        assert_eq!(show_duration(Duration::from_millis(250)), "250 ms");
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

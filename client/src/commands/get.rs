@@ -24,6 +24,9 @@ use crate::tree::receive::{Received, Receiving};
 use crate::tree::walk::kind_of;
 use crate::units::{count, show_size};
 
+/// What is said when the connection is lost in the middle.
+const GOES_ON: &str = "what has arrived is kept; running it again goes on where it stopped";
+
 /// What `depot get` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "The target is the new name; one that ends in / means into it.\n\
@@ -177,7 +180,8 @@ impl Get<'_> {
             beneath: beneath.clone(),
             progress: self.app.output.progress("get", Some(size(&items))),
         };
-        let received = receiving.all(&items).await?;
+        let received = receiving.all(&items).await;
+        let received = received.map_err(|error| error.if_run_again(GOES_ON))?;
         receiving.progress.end();
         if let Some(attributes) = root {
             let done = beneath.folder("").and_then(|folder| folder.finish(attributes));

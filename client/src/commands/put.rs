@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
 use clap::Args;
 use depot_proto::auth::ServerInfoResponse;
 use depot_proto::files::{CommitBegin, CommitResponse, Kind};
+use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -29,6 +31,9 @@ use crate::units::{count, show_size};
 
 /// How often a put begins again because what it builds on has changed meanwhile.
 const TRIES_AGAIN: u32 = 3;
+
+/// What is said when the connection is lost in the middle.
+const GOES_ON: &str = "what was sent is kept; running it again goes on where it stopped";
 
 /// What `depot put` takes.
 #[derive(Args, Debug)]
@@ -103,6 +108,11 @@ fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>
             locals.push(Local { typed, path, is_folder: false });
             continue;
         }
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+            // What a shell makes of `<(…)` is a symlink to a pipe, and has somebody who writes.
+            let message = format!("{typed} is a pipe; give - and send it to stdin: - <{typed}");
+            return Err(Error::usage(message).at(typed));
+        }
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && !recursive => {
                 let message =
@@ -111,16 +121,28 @@ fn look(sources: &[OsString], recursive: bool) -> Result<(Vec<Local>, Vec<Error>
             }
             Ok(metadata) => locals.push(Local { typed, path, is_folder: metadata.is_dir() }),
             Err(error) if sources.len() > 1 => {
-                let told = Error::file("read", &path, &error);
+                let told = unreadable(&path, &error);
                 let message = format!("{}; it is left out", told.message());
                 absent.push(Error::partial(message).at(typed));
             }
-            Err(error) => return Err(Error::file("read", &path, &error)),
+            Err(error) => return Err(unreadable(&path, &error)),
         }
     }
     match locals.is_empty() {
         true => Err(Error::new(Exit::NotFound, "LOCAL_NOT_FOUND", "none of the sources is there")),
         false => Ok((locals, absent)),
+    }
+}
+
+/// A symlink that was named is followed, so that one that is in the way is one of a loop.
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let told = Error::file("read", path, error);
+    match Errno::from_io_error(error) {
+        Some(Errno::LOOP) => {
+            let message = format!("cannot read {}: its symlinks are a loop", path.display());
+            told.with_message(message)
+        }
+        _ => told,
     }
 }
 
@@ -283,7 +305,8 @@ impl Put<'_> {
             let total = (walked.bytes > 0).then_some(walked.bytes);
             let progress = self.app.output.progress("put", total);
             let upload = Upload::new(self.session, self.info, upload_id.id(), progress)?;
-            let mut uploaded = upload.run(files.len(), files.jobs()).await?;
+            let uploaded = upload.run(files.len(), files.jobs()).await;
+            let mut uploaded = uploaded.map_err(|error| error.if_run_again(GOES_ON))?;
             uploaded.sent.iter_mut().zip(&sent_before).for_each(|(sent, before)| *sent += before);
             sent_before.clone_from(&uploaded.sent);
             let mut prepared = files.prepare(uploaded);
@@ -297,12 +320,25 @@ impl Put<'_> {
                     tries_left -= 1;
                 }
                 done => {
-                    let response = done.map_err(|error| error.at(base.as_str()))?;
+                    let response = done.map_err(|error| self.told(error).at(base.as_str()))?;
                     upload_id.done();
                     left_out.append(&mut prepared.left_out);
                     return Ok((prepared, response));
                 }
             }
+        }
+    }
+
+    /// An error of the commit, in the words of what was typed.
+    fn told(&self, error: Error) -> Error {
+        let is_there = self.arguments.if_absent && error.reason() == "GENERATION_MISMATCH";
+        match &self.aim.names[..] {
+            [only] if is_there => {
+                let path = self.aim.base.below(only);
+                let message = format!("{path} exists already, and --if-absent replaces nothing");
+                error.with_message(message)
+            }
+            _ => error.if_run_again(GOES_ON),
         }
     }
 
@@ -345,13 +381,18 @@ impl Put<'_> {
         let (size, sent) = files
             .iter()
             .fold((0, 0), |(size, sent), file| (size + file.size, sent + file.sent_bytes));
+        let CommitResponse { changed, unchanged, .. } = response;
+        // Folders and symlinks are no files, but may have changed.
+        let entries = changed + unchanged;
+        let of = match entries == files.len() as u64 {
+            true => String::new(),
+            false => format!("of {entries} entries "),
+        };
         self.app.output.note(&format!(
-            "put {}, {} ({} sent); {} changed, {} unchanged",
+            "put {}, {} ({} sent); {of}{changed} changed, {unchanged} unchanged",
             count(files.len(), "file"),
             show_size(size),
             show_size(sent),
-            response.changed,
-            response.unchanged,
         ));
         if self.app.output.is_json() { self.lines(files, response).await } else { Ok(()) }
     }

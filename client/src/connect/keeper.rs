@@ -164,6 +164,7 @@ mod tests {
             keeper: None,
             connections: 1,
             retry_for: Duration::ZERO,
+            output: None,
         })
         .unwrap();
         let token = keeper.renew(&session).await.map_err(|error| error.exit())?;

@@ -2,11 +2,15 @@
 //! with growing, jittered pauses, and no longer than `--retry-for`.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::units::show_duration;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -20,10 +24,37 @@ pub(crate) enum Repeat {
     Unsent,
 }
 
+/// Says that a connection is lost and made again: once, however many calls notice it.
+pub(crate) struct Outage {
+    output: Arc<Output>,
+    is_told: AtomicBool,
+}
+
+impl Outage {
+    pub(crate) fn new(output: Arc<Output>) -> Arc<Self> {
+        Arc::new(Self { output, is_told: AtomicBool::new(false) })
+    }
+
+    fn tell(&self, error: &Error, budget: Duration) {
+        if !error.is_lost() || self.is_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let lost = match error.is_unsent() {
+            true => "there is no connection to the server",
+            false => "the connection was lost",
+        };
+        self.output.note(&format!("{lost}; trying again for {}", show_duration(budget)));
+    }
+
+    fn is_over(&self) {
+        self.is_told.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The time that is left for trying again.
-#[derive(Debug)]
 pub(crate) struct Patience {
     budget: Duration,
+    outage: Option<Arc<Outage>>,
     failing_since: Option<Instant>,
     tries: u32,
     pub(super) refreshed: bool,
@@ -31,12 +62,20 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn new(budget: Duration) -> Self {
-        Self { budget, failing_since: None, tries: 0, refreshed: false }
+        Self { budget, outage: None, failing_since: None, tries: 0, refreshed: false }
+    }
+
+    /// Of a session that tells when its connection is lost.
+    pub(super) fn telling(budget: Duration, outage: Option<Arc<Outage>>) -> Self {
+        Self { outage, ..Self::new(budget) }
     }
 
     /// Something worked: the next failure has the whole time again.
     pub(crate) fn progressed(&mut self) {
-        self.failing_since = None;
+        let has_failed = self.failing_since.take().is_some();
+        if let Some(outage) = self.outage.as_ref().filter(|_| has_failed) {
+            outage.is_over();
+        }
         self.tries = 0;
         self.refreshed = false;
     }
@@ -44,7 +83,12 @@ impl Patience {
     /// Waits before the next try; the error itself when there is to be none.
     pub(crate) async fn wait(&mut self, error: Error) -> Result<()> {
         match self.pause(&error, Instant::now()) {
-            Some(pause) => sleep(pause).await,
+            Some(pause) => {
+                if let Some(outage) = &self.outage {
+                    outage.tell(&error, self.budget);
+                }
+                sleep(pause).await;
+            }
             None => return Err(error),
         }
         Ok(())

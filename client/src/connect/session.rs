@@ -22,8 +22,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 use super::keeper::Keeper;
+use super::patience::Outage;
 use super::{Address, Dialer, Patience, Repeat};
 use crate::error::{Error, Exit, Result};
+use crate::output::Output;
 
 /// Bytes in flight that the server may send unasked, per stream and per connection; they decide the
 /// rate over long distances.
@@ -55,6 +57,7 @@ struct Inner {
     bearer: Bearer,
     keeper: Option<Keeper>,
     retry_for: Duration,
+    outage: Option<Arc<Outage>>,
 }
 
 /// What a session is opened with.
@@ -67,6 +70,8 @@ pub(crate) struct Opening {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) connections: usize,
     pub(crate) retry_for: Duration,
+    /// Where it is said that the connection is lost.
+    pub(crate) output: Option<Arc<Output>>,
 }
 
 impl Session {
@@ -87,6 +92,7 @@ impl Session {
             bearer,
             keeper: opening.keeper,
             retry_for: opening.retry_for,
+            outage: opening.output.map(Outage::new),
         })))
     }
 
@@ -173,7 +179,7 @@ impl Session {
     }
 
     pub(crate) fn patience(&self) -> Patience {
-        Patience::new(self.0.retry_for)
+        Patience::telling(self.0.retry_for, self.0.outage.clone())
     }
 
     /// Returns when the call may be made again: the token is fresh, or the time for it has come.

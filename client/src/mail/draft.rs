@@ -442,6 +442,7 @@ mod tests {
             keeper: None,
             connections: 1,
             retry_for: Duration::ZERO,
+            output: None,
         })
         .unwrap();
         let source = Some(Source::Path("/a".into()));

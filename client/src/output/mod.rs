@@ -7,12 +7,13 @@ pub(crate) mod json;
 mod progress;
 
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 pub(crate) use progress::Progress;
+use progress::Shown;
 
 /// How to print, as the global flags have it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct Output {
     /// The beginning of a character of a file whose rest comes with the next bytes.
     begun: Mutex<Vec<u8>>,
     stderr_is_terminal: bool,
-    progress: Mutex<Option<indicatif::ProgressBar>>,
+    progress: Mutex<Option<Arc<Shown>>>,
 }
 
 impl Output {
@@ -143,8 +144,15 @@ impl Output {
     pub(crate) fn progress(&self, what: &str, total: Option<u64>) -> Progress {
         let shown = self.stderr_is_terminal && !self.style.quiet && !self.style.json;
         let progress = Progress::new(&escape::line(what), total, shown);
-        *lock(&self.progress) = Some(progress.bar());
+        *lock(&self.progress) = Some(progress.shown());
         progress
+    }
+
+    /// Nothing is shown any more of a transfer, which may still be running: the last message follows.
+    pub(crate) fn end_progress(&self) {
+        if let Some(shown) = lock(&self.progress).take() {
+            shown.end();
+        }
     }
 
     fn colors(&self) -> bool {
@@ -171,7 +179,7 @@ impl Output {
             let _ = writeln!(io::stderr().lock(), "{line}");
         };
         match &*lock(&self.progress) {
-            Some(bar) => bar.suspend(write),
+            Some(shown) => shown.aside(write),
             None => write(),
         }
     }

@@ -1,6 +1,7 @@
 //! How far a transfer is: bytes, rate and time to go, on a terminal only, and only where it takes long
 //! enough to be read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,10 @@ const DRAWS_A_SECOND: u8 = 8;
 const SHOWN_AFTER: Duration = Duration::from_millis(400);
 
 /// A bar that ends when it is dropped.
-pub(crate) struct Progress {
+pub(crate) struct Progress(Arc<Shown>);
+
+/// What the output knows of it, to end it before the last message: the transfer may still run then.
+pub(super) struct Shown {
     bar: ProgressBar,
     began: Instant,
     /// Whether it waits to be shown.
@@ -34,26 +38,40 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        Self { bar, began: Instant::now(), is_waiting: AtomicBool::new(shown) }
+        Self(Arc::new(Shown { bar, began: Instant::now(), is_waiting: AtomicBool::new(shown) }))
     }
 
     pub(crate) fn add(&self, bytes: u64) {
-        self.bar.inc(bytes);
-        if self.is_waiting.load(Ordering::Relaxed) && self.began.elapsed() >= SHOWN_AFTER {
-            self.is_waiting.store(false, Ordering::Relaxed);
-            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND));
-            self.bar.enable_steady_tick(Duration::from_millis(500));
+        let Shown { bar, began, is_waiting } = &*self.0;
+        bar.inc(bytes);
+        let is_due = is_waiting.load(Ordering::Relaxed) && began.elapsed() >= SHOWN_AFTER;
+        if is_due && is_waiting.swap(false, Ordering::Relaxed) {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND));
+            bar.enable_steady_tick(Duration::from_millis(500));
         }
     }
 
     /// Nothing more is shown.
     pub(crate) fn end(&self) {
-        self.is_waiting.store(false, Ordering::Relaxed);
-        self.bar.finish_and_clear();
+        self.0.end();
     }
 
-    pub(super) fn bar(&self) -> ProgressBar {
-        self.bar.clone()
+    pub(super) fn shown(&self) -> Arc<Shown> {
+        self.0.clone()
+    }
+}
+
+impl Shown {
+    /// Its line is cleared, and is not drawn again.
+    pub(super) fn end(&self) {
+        self.is_waiting.store(false, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Prints with the line out of the way.
+    pub(super) fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 }
 
