@@ -230,7 +230,8 @@ fn make_authority(cert: &Path, key: &Path) -> Result<()> {
     let authority = authority_params().self_signed(&pair).map_err(made_wrong)?;
     // The key first: a certificate whose key is not there yet is never seen.
     whole_file::write(key, pair.serialize_pem().as_bytes())?;
-    whole_file::write(cert, authority.pem().as_bytes())
+    // Clients are given it, and whoever copies the directory may hand it on.
+    whole_file::write_public(cert, authority.pem().as_bytes())
 }
 
 /// The same for making it and for signing with it: a certificate's issuer must be its subject.
@@ -321,6 +322,16 @@ mod tests {
         std::fs::write(&about, format!("{nearly}\n{names}")).unwrap();
         server.renew().unwrap();
         assert_ne!(leaf(), first);
+    }
+
+    #[test]
+    fn the_authority_is_no_secret_and_the_keys_are() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(made(dir.path(), &[]));
+        for (file, mode) in [("ca.pem", 0o644), ("ca-key.pem", 0o600), ("server-key.pem", 0o600)] {
+            let found = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode, "{file}");
+        }
     }
 
     #[test]
