@@ -11,7 +11,7 @@ use clap::Subcommand;
 use depot_server::accounts::{Account, Accounts, Lifetimes, SetupCode};
 use depot_server::clock::SystemClock;
 use depot_server::config::Config;
-use depot_server::error::{Error, Result};
+use depot_server::error::{Error, Kind, Result};
 use depot_server::model::AccountName;
 use depot_server::serve::{Purpose, Stores, make_identity};
 use secrecy::SecretString;
@@ -75,7 +75,9 @@ impl Command {
         match self {
             Self::Add { name, admin, password_file, quota } => {
                 let name = AccountName::parse(&name)?;
-                let made = accounts.create(name, password(password_file)?, admin, quota).await?;
+                let made = accounts
+                    .create(name.clone(), password(&name, password_file)?, admin, quota)
+                    .await?;
                 say(&format!("made the account {}", made.name));
             }
             Self::List => {
@@ -99,7 +101,8 @@ impl Command {
             }
             Self::Passwd { name, password_file } => {
                 let parsed = AccountName::parse(&name)?;
-                let ended = accounts.set_password(&parsed, password(password_file)?).await?;
+                let ended =
+                    accounts.set_password(&parsed, password(&parsed, password_file)?).await?;
                 say(&format!("set the password of {name}; {ended} logins ended"));
             }
         }
@@ -120,16 +123,26 @@ fn line(account: &Account) -> String {
     format!("{} {} bytes of {quota}{admin}{disabled}", account.name, account.used)
 }
 
-/// From a file, a terminal without echo, or the first line of what is piped in.
-fn password(file: Option<PathBuf>) -> Result<SecretString> {
+/// From a file, a terminal without echo and twice, or the first line of what is piped in.
+fn password(name: &AccountName, file: Option<PathBuf>) -> Result<SecretString> {
     let unreadable = |what: String, error: std::io::Error| {
         Error::field("--password-file", format!("{what}: {error}"))
     };
     let text = match file {
         Some(path) => std::fs::read_to_string(&path)
             .map_err(|error| unreadable(path.display().to_string(), error))?,
-        None if std::io::stdin().is_terminal() => rpassword::prompt_password("Password: ")
-            .map_err(|error| unreadable("terminal".to_owned(), error))?,
+        None if std::io::stdin().is_terminal() => {
+            let ask = |prompt: String| {
+                rpassword::prompt_password(prompt)
+                    .map_err(|error| unreadable("terminal".to_owned(), error))
+            };
+            let first = ask(format!("New password of {name}: "))?;
+            if first != ask(format!("New password of {name}, once more: "))? {
+                let problem = "the two passwords differ; nothing was changed";
+                return Err(Error::new(Kind::InvalidArgument, problem));
+            }
+            first
+        }
         None => {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);

@@ -18,8 +18,8 @@ pub(crate) use output::complain;
 /// One server that you own, for your people's files and mail.
 ///
 /// Without a subcommand it serves. It prints one line on stdout when it is ready; logs and the set-up
-/// code go to stderr. Exit codes: 2 usage or configuration, 4 permissions, 6 the data directory is in
-/// use or newer, 7 disk, 8 address in use, 9 verify found damage.
+/// code go to stderr. Exit codes: 2 usage or configuration, 3 an account that is not there,
+/// 4 permissions, 6 the data directory is in use or newer, 7 disk, 8 address in use, 9 verify found damage.
 #[derive(Debug, Parser)]
 #[command(name = "depot-server", version = VERSION, max_term_width = 100)]
 pub(crate) struct Args {
@@ -60,12 +60,15 @@ enum Command {
     Account(account::Command),
     /// Check every row and every byte of the data directory
     ///
-    /// Exits with 9 when something is damaged, and says which files and messages it touches.
+    /// Exits with 9 when something is damaged: first a line for each thing that is, then one for each
+    /// file or message that it touches.
     Verify,
     /// Give back the space of what nothing refers to any more
     ///
     /// A running server does this by itself, once a day. What is found goes in the second run that is at
-    /// least the grace after the first.
+    /// least the grace after the first; with a grace of 0s it goes in this one. Unfinished uploads that
+    /// nothing was heard of for longer than the grace are ended first: whoever goes on with one sends
+    /// again what is gone. Removed files stay for as long as store.trash_days says.
     Gc(store::Gc),
 }
 

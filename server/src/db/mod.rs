@@ -28,7 +28,7 @@ pub use mail::{
     AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
 };
 pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
-pub use upkeep::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 
 use crate::error::Result;
 use crate::model::{AccountId, RequestId};

@@ -54,6 +54,19 @@ pub struct Manifest {
     pub digest: Digest,
 }
 
+/// What is kept although nobody sees it: the trash and what uploads have brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Bytes of the trash's files and of their past versions, counted as in quotas.
+    pub trash_bytes: u64,
+    /// When the first and when the last entry of the trash was removed.
+    pub removed_at: Option<(i64, i64)>,
+    /// Uploads under way.
+    pub uploads: usize,
+    /// Bytes they brought.
+    pub upload_bytes: u64,
+}
+
 /// Receives every chunk that something refers to.
 pub type Visit = Box<dyn FnMut(ChunkHash) + Send>;
 
@@ -94,6 +107,9 @@ pub trait Upkeep {
     /// Visits every chunk that an entry, a version, a message, an attachment or a commit under way
     /// refers to, as of one moment.
     async fn references(&self, visit: Visit) -> Result<()>;
+
+    /// What is kept although nobody sees it.
+    async fn held(&self) -> Result<Held>;
 
     /// When the oldest open upload began.
     async fn oldest_lease(&self) -> Result<Option<i64>>;

@@ -15,6 +15,7 @@ use crate::chunks::Chunks;
 use crate::clock::Clock;
 use crate::db::Db;
 
+pub use crate::db::Held;
 pub use collect::{Collected, Graces};
 pub use sweep::Swept;
 pub use verify::{Finding, Report};

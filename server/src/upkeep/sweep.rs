@@ -1,7 +1,7 @@
 //! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash,
 //! tombstones.
 
-use crate::db::REQUEST_KEPT_MS;
+use crate::db::{Held, REQUEST_KEPT_MS};
 use crate::error::Result;
 use crate::upkeep::{DAY_MS, JOB_ROWS, Upkeep};
 
@@ -55,6 +55,21 @@ impl Upkeep {
                 return Ok(swept);
             }
         }
+    }
+
+    /// Ends uploads that nothing was heard of for so long, all of them when that is no time; how many.
+    /// Only for a store that no server serves: they would hold back what they were told of.
+    pub async fn end_uploads(&self, idle_ms: i64) -> Result<usize> {
+        let before = match idle_ms {
+            0 => i64::MAX,
+            _ => self.clock.now().saturating_sub(idle_ms),
+        };
+        self.db.expire(before, i64::MIN).await
+    }
+
+    /// What is kept although nobody can see it.
+    pub async fn held(&self) -> Result<Held> {
+        self.db.held().await
     }
 }
 

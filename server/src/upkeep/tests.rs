@@ -247,6 +247,45 @@ async fn a_full_disk_gets_an_empty_pack_back_a_day_later() {
 }
 
 #[tokio::test]
+async fn uploads_that_nobody_will_go_on_with_hold_nothing_back() {
+    let house = House::new().await;
+    let hash = ChunkHash::of(&[1; 10]);
+    let new = NewChunk { hash, data: vec![vec![1; 10].into()], length: 10 };
+    let place = house.disk.packs.append(Lane::Bulk, vec![new]).await.unwrap()[0];
+    let upload =
+        Upload { account: house.ann, id: UploadId::new(), leases_max: 16, now: house.clock.now() };
+    let arrived = Arrived { hash, length: 10, place: Some(place) };
+    house.db.register(upload, vec![arrived]).await.unwrap();
+    let collected = async || {
+        let mut gone = 0;
+        for _ in 0..3 {
+            house.later(1);
+            gone += house.upkeep.collect(NONE).await.unwrap().chunks;
+        }
+        gone
+    };
+    assert_eq!(collected().await, 0, "it is under way");
+    let held = house.upkeep.held().await.unwrap();
+    assert_eq!((held.uploads, held.upload_bytes), (1, 10));
+    house.later(1_000);
+    assert_eq!(house.upkeep.end_uploads(2_000).await.unwrap(), 0);
+    assert_eq!(house.upkeep.end_uploads(1_000).await.unwrap(), 1);
+    assert_eq!(collected().await, 1);
+    assert_eq!(house.upkeep.held().await.unwrap().uploads, 0);
+}
+
+#[tokio::test]
+async fn with_no_grace_an_upload_ends_whatever_the_clock_says() {
+    let house = House::new().await;
+    let id = UploadId::new();
+    let upload = Upload { account: house.ann, id, leases_max: 16, now: house.clock.now() };
+    house.db.missing(upload, vec![]).await.unwrap();
+    house.later(-DAY_MS);
+    assert_eq!(house.upkeep.end_uploads(1).await.unwrap(), 0);
+    assert_eq!(house.upkeep.end_uploads(0).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_pack_of_small_chunks_that_all_live_is_not_rewritten() {
     let house = House::new().await;
     for number in 0..60 {

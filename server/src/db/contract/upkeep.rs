@@ -7,11 +7,12 @@ use std::sync::mpsc;
 use crate::db::contract::contents::condemn;
 use crate::db::contract::people::{Person, attached, file, folder, manifest, path, piece, version};
 use crate::db::contract::{World, stories};
-use crate::db::{AttachmentSource, ChunkState, CommitPlan, NewMessage};
+use crate::db::{AttachmentSource, ChunkState, CommitPlan, Held, NewMessage};
 use crate::model::{Body, ChunkHash, ChunkPlace, ManifestKey, MessageId, Modseq, PackId, UploadId};
 
 stories! {
     everything_that_needs_a_chunk_refers_to_it
+    what_is_held_back_is_summed
     only_old_chunks_are_condemned
     a_condemned_chunk_is_collected_when_its_time_has_come
     an_upload_that_was_told_of_a_chunk_keeps_it
@@ -83,6 +84,24 @@ async fn collect(person: &Person, bytes: &[u8], before: i64) -> usize {
     let (gone, freed) = person.db.collect(vec![ChunkHash::of(bytes)], before).await.unwrap();
     assert_eq!(freed, (gone * bytes.len()) as u64);
     gone
+}
+
+async fn what_is_held_back_is_summed(world: &World) {
+    let ann = world.account("ann").await;
+    assert_eq!(ann.db.held().await.unwrap(), Held::default());
+    ann.put("/lives", b"not counted").await;
+    ann.put("/tree/a", b"past").await;
+    ann.put("/tree/a", b"current").await;
+    ann.put("/tree/below/b", b"b").await;
+    ann.rm("/tree/below/b").await;
+    let first = world.now();
+    world.later(10);
+    ann.rm("/tree").await;
+    ann.fill(UploadId::new(), &[b"brought"]).await.unwrap();
+    let held = ann.db.held().await.unwrap();
+    assert_eq!(held.trash_bytes, 4 + 7 + 1, "each once");
+    assert_eq!(held.removed_at, Some((first, first + 10)));
+    assert_eq!((held.uploads, held.upload_bytes), (1, 7));
 }
 
 async fn only_old_chunks_are_condemned(world: &World) {

@@ -9,7 +9,7 @@ use crate::db::sqlite::contents::{insert_chunk, pack_key};
 use crate::db::sqlite::rows::{all, all_once, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, checks, trash};
-use crate::db::{ChunkRow, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+use crate::db::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
 
@@ -101,6 +101,10 @@ impl Upkeep for Sqlite {
     async fn references(&self, visit: Visit) -> Result<()> {
         let mut visit = visit;
         self.read("upkeep.references", move |conn| references(conn, &mut visit)).await
+    }
+
+    async fn held(&self) -> Result<Held> {
+        self.read("upkeep.held", held).await
     }
 
     async fn oldest_lease(&self) -> Result<Option<i64>> {
@@ -328,6 +332,37 @@ fn references(conn: &Connection, visit: &mut Visit) -> Result<()> {
         pieces.into_iter().for_each(|piece| visit(piece.hash));
     }
     Ok(())
+}
+
+fn held(conn: &Connection) -> Result<Held> {
+    // What was removed before a folder above it was counts once.
+    let trash = "WITH RECURSIVE gone (id, size) AS (
+                   SELECT id, size FROM entry WHERE removed_at IS NOT NULL
+                   UNION
+                   SELECT e.id, e.size FROM entry AS e JOIN gone AS g ON e.parent = g.id)
+                 SELECT coalesce(sum(size), 0) + (SELECT coalesce(sum(v.size), 0)
+                   FROM version AS v WHERE v.entry IN (SELECT id FROM gone)) FROM gone";
+    let ends = "SELECT min(removed_at), max(removed_at) FROM entry WHERE removed_at IS NOT NULL";
+    let uploads = "SELECT count(*), coalesce(sum(bytes), 0) FROM lease";
+    let (first, last): (Option<i64>, Option<i64>) =
+        only_row(conn, ends, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (uploads, upload_bytes) = only_row(conn, uploads, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Held {
+        trash_bytes: only_row(conn, trash, |row| row.get(0))?,
+        removed_at: first.zip(last),
+        uploads,
+        upload_bytes,
+    })
+}
+
+/// The one row of sums.
+fn only_row<T>(
+    conn: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<T> {
+    let row = all_once(conn, sql, [], read)?.pop();
+    row.ok_or_else(|| Error::internal("upkeep.held", "a sum has a row"))
 }
 
 fn collect(tx: &Tx<'_>, chunks: &[ChunkHash], before: i64) -> Result<(usize, u64)> {
