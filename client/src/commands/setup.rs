@@ -36,8 +36,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     if !session.server_info().await?.setup_required {
         let address = &met.address;
         let message = format!(
-            "{address} has an administrator already; ask them for an account, or log in: depot login \
-             --server {address} --account {}",
+            "an administrator exists at {address} already; ask them for an account, or log in: depot \
+             login --server {address} --account {}",
             met.account
         );
         return Err(Error::new(Exit::Conflict, "FAILED_PRECONDITION", message));

@@ -84,7 +84,7 @@ fn messages_say_what_was_left_out_or_is_there() {
         (&["mkdir", "/q/w/e"], 3, "-p"),
         (&["send", "ann,bob", "-s", "x", "-m", "x"], 3, "separated by spaces"),
         (&["put", "--if-absent", "t/f", "/f"], 6, "/f exists already"),
-        (&["setup", "--account", "eve"], 6, "has an administrator already"),
+        (&["setup", "--account", "eve"], 6, "an administrator exists"),
     ] {
         let refused = ann.refused(arguments);
         let is_so = refused.exit == exit && refused.message.contains(words);
@@ -96,4 +96,17 @@ fn messages_say_what_was_left_out_or_is_there() {
     assert!(told.contains("put 1 file,") && told.contains("of 3 entries 3 changed"), "{told}");
     let told = ann.runs(["put", "t/f", "/g"]).stderr;
     assert!(told.contains("; 1 changed, 0 unchanged"), "{told}");
+}
+
+#[test]
+fn a_lost_connection_is_told_once() {
+    let mut world = World::start();
+    let ann = world.admin("ann");
+    world.stop();
+    let said = |flags: &[&str]| {
+        let run = ann.runs(["ls", "--retry-for", "400ms"].iter().chain(flags));
+        assert_eq!(run.exit, 8, "{run:?}");
+        run.stderr.matches("trying again for 400 ms").count()
+    };
+    assert_eq!((said(&[]), said(&["-q"]), said(&["--json"])), (1, 0, 0));
 }
