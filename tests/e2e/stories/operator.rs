@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use depot_proto::files::MissingRequest;
-use depot_tests::binary;
 use depot_tests::process::{Run, run};
 use depot_tests::server::Program;
 use depot_tests::terminal::Terminal;
 use depot_tests::world::World;
+use depot_tests::{binary, repository};
 
 use super::noise;
 
@@ -100,9 +101,11 @@ fn a_quota_is_refused_with_what_is_known_of_the_whole() {
     assert!(refused.message.contains("0 of 4194304 bytes are used, and at least"), "{refused:?}");
     assert!(!refused.message.contains("other uploads"), "{refused:?}");
     assert!(!refused.message.contains("remove something"), "bob has nothing: {refused:?}");
-    bob.puts("/some", noise(2, 3_000_000));
-    bob.file("more", noise(3, 2_000_000));
-    let refused = bob.refused(["put", "more", "/more"]);
+    // What of it has come is held for a while: another one has as much room, and something in it.
+    let eve = ann.adds_with("eve", &["--quota", "4M"]);
+    eve.puts("/some", noise(2, 3_000_000));
+    eve.file("more", noise(3, 2_000_000));
+    let refused = eve.refused(["put", "more", "/more"]);
     for words in ["3000000 of 4194304 bytes are used", "at least 2000000 would be added"] {
         assert!(refused.message.contains(words), "{words}: {refused:?}");
         assert!(refused.message.contains("remove something or ask"), "{refused:?}");
@@ -159,6 +162,33 @@ async fn an_unfinished_upload_holds_nothing_back_and_the_trash_says_until_when()
     assert_eq!(ann.cats("/kept").len(), 1_000);
 }
 
+fn readme() -> String {
+    fs::read_to_string(repository().join("README.md")).expect("a README")
+}
+
+#[test]
+fn the_backup_is_checked_in_the_directory_that_it_was_made_in_at_midnight_too() {
+    let readme = readme();
+    assert_eq!(readme.matches("$(date").count(), 1);
+    let (name, folder) = ("copy=", tempfile::tempdir().expect("a temporary folder"));
+    let recipe = readme.split("```sh\n").find(|text| text.starts_with(name)).expect("a recipe");
+    let recipe = recipe.split("```").next().unwrap_or_default();
+    let data = folder.path().join("data");
+    let password = folder.path().join("password");
+    fs::write(&password, "correct horse\n").expect("a file");
+    let password = password.to_string_lossy();
+    on_stopped(&data, &["account", "add", "ann", "--password-file", &password]).succeeded();
+    // Nothing runs that had to be stopped.
+    let script = recipe
+        .replace("systemctl", "true")
+        .replace("/backup", &folder.path().to_string_lossy())
+        .replace("/var/lib/depot", &data.to_string_lossy())
+        .replace("depot-server verify", &format!("{} verify", binary("depot-server").display()))
+        .replace("true stop depot-server", "set -eu");
+    let done = run(Command::new("sh").arg("-c").arg(&script)).succeeded();
+    assert!(done.text().contains("are good"), "{script}: {done:?}");
+}
+
 /// Flips one bit of the place where these bytes are stored.
 fn flip(data: &Path, bytes: &[u8]) {
     for pack in fs::read_dir(data.join("packs")).expect("packs") {
@@ -208,6 +238,9 @@ fn damage_is_told_by_chunks_then_by_files_and_is_mended_as_readme_says() {
     assert_eq!(cat.exit, 9, "putting them again is not enough: {cat:?}");
     ann.does(["rm", "/large", "/small"]);
     world.stop();
+    let readme = readme();
+    let recipe = "DEPOTD_STORE_TRASH_DAYS=0 depot-server gc --grace 0s --data";
+    assert!(readme.contains(recipe), "what is done here is what README says");
     gives_back(&data, "0");
     on_stopped(&data, &["verify"]).succeeded();
     world.start_again();

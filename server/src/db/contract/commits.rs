@@ -135,7 +135,10 @@ async fn entries_can_ask_for_generations(world: &World) {
     }
     assert_eq!(ann.tree("/x").await, ["/x/a"]);
     assert_eq!(commit(standing, 0).await.unwrap().changed, 2);
-    assert_eq!(refused(commit(standing, 0).await), Kind::GenerationMismatch);
+    let told = commit(standing, 0).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::GenerationMismatch);
+    let none = commit(0, 0).await.unwrap_err();
+    assert!(none.message().contains("/x/a: something stands there already"), "{none}");
 }
 
 async fn the_base_of_a_commit_is_made(world: &World) {

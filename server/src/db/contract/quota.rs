@@ -64,6 +64,7 @@ async fn a_refusal_names_all_of_an_upload(world: &World) {
     assert!(!told.contains("remove"), "there is nothing to remove: {told}");
     let told = reserve(&ann, 41).await.unwrap_err().message().to_owned();
     assert!(told.contains("other uploads under way have brought 60"), "{told}");
+    assert!(told.ends_with("try again when the other uploads have ended"), "{told}");
     ann.db.close_upload(ann.id, upload).await.unwrap();
     put(&ann, "/a", 1, 60).await;
     let told = ann.cp("/a", "/b").await.unwrap_err().message().to_owned();

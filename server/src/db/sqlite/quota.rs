@@ -328,9 +328,12 @@ fn exceeded(balance: &Balance, brought: Option<i64>, more: i64) -> Error {
         "{} of {quota} bytes are used, {others}and {at_least}{whole} would be added",
         balance.used
     );
-    let advice = match balance.used == 0 || whole > quota {
-        true => "ask for a larger quota",
-        false => "remove something or ask for a larger quota",
+    let advice = if balance.used.saturating_add(whole) <= quota {
+        "try again when the other uploads have ended"
+    } else if balance.used == 0 || whole > quota {
+        "ask for a larger quota"
+    } else {
+        "remove something or ask for a larger quota"
     };
     Error::new(
         Kind::QuotaExceeded,
