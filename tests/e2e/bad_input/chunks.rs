@@ -293,7 +293,7 @@ async fn a_fill_without_a_commit_cannot_pass_the_quota() {
     first.fill_honestly(&[&one]).await.expect("it fits");
     Upload::of(&calls).fill_honestly(&[&two]).await.expect("it fits");
     let third = Upload::of(&calls);
-    let refused = Refused::of(third.fill_honestly(&[&three]).await).saying("remove something");
+    let refused = Refused::of(third.fill_honestly(&[&three]).await).saying("other uploads");
     assert_eq!(refused.kind(), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
     // An upload that nobody goes on with makes room.
     world.pass(Duration::from_secs(125));

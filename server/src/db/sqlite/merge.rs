@@ -354,8 +354,8 @@ pub(super) fn check_generation(
         return Ok(());
     }
     let problem = match (wanted, found) {
-        (0, _) => "something stands there already".to_owned(),
-        (_, 0) => format!("generation {wanted} was asked for, and nothing stands there"),
+        (0, _) => format!("something stands there already, generation {found} and not 0"),
+        (_, 0) => format!("generation {wanted} was asked for, and nothing (0) stands there"),
         _ => format!("generation {wanted} was asked for, {found} stands there"),
     };
     let message = format!("{path}: {problem}; look at it and decide again");
