@@ -79,7 +79,10 @@ fn what_stands_in_the_way_is_said_in_peoples_words() {
     let stands = ann.refused(["put", "f", "/fam", "--if-absent"]);
     assert!(stands.message.contains("already"), "{stands:?}");
     let none = ann.refused(["put", "f", "/none", "--if-generation", "9"]);
-    assert!(none.message.contains("generation 9 was asked for, and nothing (0) stands"), "{none:?}");
+    assert!(
+        none.message.contains("generation 9 was asked for, and nothing (0) stands"),
+        "{none:?}"
+    );
     ann.file("t/a", "a");
     ann.does(["put", "-r", "t", "/one"]);
     ann.does(["put", "-r", "t", "/two"]);
