@@ -10,7 +10,7 @@ use crate::error::{Detail, Error, Kind, Result};
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 
 /// The longest name that is remembered as it is; of longer ones, which no account has, the beginning.
-pub(super) const NAME_CHARS_MAX: usize = 64;
+const NAME_CHARS_MAX: usize = 64;
 
 /// Names remembered at once: at most about 16 MiB. An attacker who tries more names than that has spread the
 /// guesses so thin that forgetting the oldest gives them nothing.
@@ -77,7 +77,8 @@ impl Guesses {
     }
 }
 
-fn remembered(name: &str) -> String {
+/// What is remembered of a name, and said of it in the log.
+pub(super) fn remembered(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).collect()
 }
 

@@ -21,7 +21,7 @@ use crate::password::Passwords;
 use crate::token::{PlainToken, Use};
 
 pub use crate::db::{Account, Session};
-use guesses::{Guesses, NAME_CHARS_MAX};
+use guesses::{Guesses, remembered};
 use known::Known;
 pub use setup::SetupCode;
 
@@ -144,8 +144,7 @@ impl Accounts {
                 Ok(login)
             }
             _ => {
-                let tried: String = name.chars().take(NAME_CHARS_MAX).collect();
-                tracing::info!(account = ?tried, "a login was refused");
+                tracing::info!(account = ?remembered(name), "a login was refused");
                 Err(Error::new(Kind::Unauthenticated, "the account or the password is wrong"))
             }
         }
@@ -205,15 +204,19 @@ impl Accounts {
         self.clock.now() >= caller.token_expires_at
     }
 
-    /// Waits until the login of a stream that was let in earlier has ended. It costs a look-up only after
-    /// some login was revoked.
-    pub async fn login_ended(&self, caller: &Caller) -> Error {
-        let mut epoch = None;
+    /// To be asked before a stream is let in, for [`Self::login_ended`].
+    pub fn epoch(&self) -> u64 {
+        self.known.epoch()
+    }
+
+    /// Waits until the login of a stream has ended that was let in at `epoch` or later. It costs a look-up
+    /// only after some login was revoked.
+    pub async fn login_ended(&self, caller: &Caller, mut epoch: u64) -> Error {
         loop {
             let now = self.known.epoch();
-            if epoch != Some(now) {
+            if epoch != now {
                 match self.db.session_is_good(caller.session, self.clock.now()).await {
-                    Ok(true) => epoch = Some(now),
+                    Ok(true) => epoch = now,
                     Ok(false) => return ended(),
                     // It is asked again; a store that cannot be read serves no stream anyway.
                     Err(error) => tracing::debug!(%error, "a login could not be looked up"),
@@ -366,9 +369,9 @@ impl Accounts {
             sessions_max: self.limits.sessions_max,
             now: self.clock.now(),
         };
-        self.db.create_session(new).await?;
-        // The oldest one may have ended for it.
-        self.known.forget_all();
+        if self.db.create_session(new).await? {
+            self.known.forget_all();
+        }
         Ok(credentials(account.name.clone(), id, (token, refresh), tokens))
     }
 

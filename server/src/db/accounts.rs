@@ -141,8 +141,8 @@ pub trait Accounts {
     /// Sets or lifts a quota.
     async fn set_quota(&self, name: &AccountName, quota: Option<u64>) -> Result<Account>;
 
-    /// Records a login.
-    async fn create_session(&self, new: NewSession) -> Result<()>;
+    /// Records a login; whether another one, of too many, ended for it.
+    async fn create_session(&self, new: NewSession) -> Result<bool>;
 
     /// The login a token belongs to, whether or not it is still good.
     async fn session(&self, token: [u8; 32]) -> Result<Option<Session>>;

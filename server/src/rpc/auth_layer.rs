@@ -70,17 +70,19 @@ where
             let Some((access, shape)) = rule(request.uri().path()) else {
                 return Ok(Status::unimplemented("this server has no such call").into_http());
             };
-            match judge(&accounts, access, request.headers()).await {
-                Ok(Some(caller)) if shape == Shape::Stream => {
-                    request.extensions_mut().insert(caller.clone());
-                    let ended = async move { status(accounts.login_ended(&caller).await) };
+            let epoch = accounts.epoch();
+            let caller = match judge(&accounts, access, request.headers()).await {
+                Ok(Some(caller)) => caller,
+                Ok(None) => return inner.call(request).await,
+                Err(error) => return Ok(status(error).into_http()),
+            };
+            request.extensions_mut().insert(caller.clone());
+            match shape {
+                Shape::Unary => inner.call(request).await,
+                Shape::Stream => {
+                    let ended = async move { status(accounts.login_ended(&caller, epoch).await) };
                     while_logged_in(Box::pin(ended), inner.call(request)).await
                 }
-                Ok(caller) => {
-                    caller.map(|caller| request.extensions_mut().insert(caller));
-                    inner.call(request).await
-                }
-                Err(error) => Ok(status(error).into_http()),
             }
         })
     }

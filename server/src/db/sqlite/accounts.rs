@@ -68,7 +68,7 @@ impl Accounts for Sqlite {
         .await
     }
 
-    async fn create_session(&self, new: NewSession) -> Result<()> {
+    async fn create_session(&self, new: NewSession) -> Result<bool> {
         self.write("sessions.create", move |tx| sessions::create(tx, &new)).await
     }
 

@@ -19,13 +19,13 @@ const SESSION: &str = "SELECT s.id AS id, s.account AS account, a.name AS name, 
      s.confirmed AS confirmed
    FROM session AS s JOIN account AS a ON a.id = s.account";
 
-/// Records a login; the longest unused one of too many makes room.
-pub(super) fn create(tx: &mut Tx<'_>, new: &NewSession) -> Result<()> {
+/// Records a login; the longest unused one of too many makes room. Whether one did.
+pub(super) fn create(tx: &mut Tx<'_>, new: &NewSession) -> Result<bool> {
     tx.execute(
         "DELETE FROM session WHERE account = ?1 AND expires_at <= ?2",
         (new.account, new.now),
     )?;
-    tx.execute(
+    let ended = tx.execute(
         "DELETE FROM session WHERE id IN (
            SELECT id FROM session WHERE account = ?1 ORDER BY used_at DESC, id DESC
            LIMIT -1 OFFSET ?2)",
@@ -45,7 +45,8 @@ pub(super) fn create(tx: &mut Tx<'_>, new: &NewSession) -> Result<()> {
             new.now,
         ),
     )?;
-    add_refresh(tx, new.id, new.tokens.refresh)
+    add_refresh(tx, new.id, new.tokens.refresh)?;
+    Ok(ended > 0)
 }
 
 /// The login of a token.
