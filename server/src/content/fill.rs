@@ -115,11 +115,6 @@ impl Fill {
         Ok(())
     }
 
-    /// Begins to store what came whole so far.
-    pub async fn store(&mut self) -> Result<()> {
-        self.flush().await
-    }
-
     /// Stores what came whole and ends: how many chunks were kept, and their bytes.
     pub async fn finish(mut self) -> Result<(u32, u64)> {
         self.keep().await?;
@@ -132,12 +127,8 @@ impl Fill {
         Ok(self.taken)
     }
 
-    /// Stores what came whole of a call that broke.
-    pub async fn keep_broken(mut self) -> Result<()> {
-        self.keep().await
-    }
-
-    async fn keep(&mut self) -> Result<()> {
+    /// Stores what came whole so far, also of a call that broke.
+    pub async fn keep(&mut self) -> Result<()> {
         self.flush().await?;
         while let Some(stored) = self.storing.join_next().await {
             self.stored += flat(stored)?;
@@ -173,7 +164,8 @@ impl Fill {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    /// Begins to store what came whole so far.
+    pub async fn flush(&mut self) -> Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::content::{Complete, ManifestBuilder};
-use crate::db::{CommitOutcome, CommitPlan, Db, NewNode, Request, Staged, StagedEntry};
+use crate::db::{CommitOutcome, CommitPlan, NewNode, Request, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, own};
 use crate::model::{
@@ -341,13 +341,4 @@ impl Drop for Commit {
     fn drop(&mut self) {
         self.abandon();
     }
-}
-
-/// Drops commits that were staged and never published, begun before `before`.
-pub async fn sweep_abandoned(db: &dyn Db, before: i64) -> Result<usize> {
-    let abandoned = db.abandoned(before).await?;
-    for id in &abandoned {
-        while db.abandon(*id, JOB_ENTRIES).await? {}
-    }
-    Ok(abandoned.len())
 }

@@ -9,7 +9,7 @@ use prost::Message;
 use tonic::{Status, Streaming};
 
 use crate::error::{Error, Kind, Result};
-use crate::files::{Commit, CommitOutcome, CommitStart, EntryContent, Files, NewEntry};
+use crate::files::{Commit, CommitOutcome, CommitStart, EntryContent, Files, NewEntry, Request};
 use crate::model::{Caller, Digest, Location, Mode, TreePath, UploadId};
 use crate::rpc::convert::{beside, digest, entry, nanoseconds, pieces, request};
 use crate::rpc::status::status;
@@ -26,13 +26,13 @@ pub(super) async fn commit(
         return Err(status(Error::field("begin", "a commit begins with it")));
     };
     let base = Location::parse(&begin.base, "begin.base").map_err(status)?;
-    // Judged before the entries come rather than after.
-    request(&begin.request_id, Default::default).map_err(status)?;
+    // Judged before the entries come; the digest is known when they have.
+    let once = request(&begin.request_id, Default::default).map_err(status)?;
     let started = begun(files, caller, &begin, base.clone()).await;
     let mut commit = started.map_err(status)?;
     read(&mut commit, &mut hasher, parts).await?;
     let digest = hasher.finalize().into();
-    let once = request(&begin.request_id, || digest).map_err(status)?;
+    let once = once.map(|once| Request { digest, ..once });
     let outcome = commit.publish(once).await.map_err(status)?;
     Ok(response(&base, outcome))
 }

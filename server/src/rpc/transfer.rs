@@ -123,7 +123,7 @@ pub(super) async fn fill(
     let upload = UploadId::parse(&first.upload_id).map_err(status)?;
     let mut filling = files.fill(caller, upload);
     if let Err(refusal) = fill_parts(&mut filling, first, &mut parts).await {
-        if let Err(error) = filling.keep_broken().await {
+        if let Err(error) = filling.keep().await {
             tracing::debug!(%error, "chunks of a broken fill were not kept");
         }
         return Err(refusal);
@@ -152,7 +152,7 @@ async fn fill_parts(
             Ok(next) => next?,
             Err(_) => {
                 // A slow line: what came whole is stored rather than kept in memory until there is more.
-                filling.store().await.map_err(status)?;
+                filling.flush().await.map_err(status)?;
                 parts.message().await?
             }
         };
