@@ -23,7 +23,7 @@ use crate::model::{
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
 pub use crate::db::{CommitOutcome, Listed, Listing, Position, Request};
-pub use commit::{Commit, CommitStart, EntryContent, NewEntry, sweep_abandoned};
+pub use commit::{Commit, CommitStart, EntryContent, NewEntry};
 
 /// Entries that a copy of a folder reads at once.
 const COPIED_AT_ONCE: usize = 20_000;
@@ -165,10 +165,10 @@ impl Files {
         };
         let mut commit = self.held_commit(caller, start)?;
         commit.put(copied(TreePath::default(), top)).await?;
-        let (mut from, mut seen) = (Position::Start, None);
+        let (mut from, mut first) = (Position::Start, None);
         loop {
             let page = self.db.list(account, &source, true, from, COPIED_AT_ONCE).await?;
-            let since = *seen.get_or_insert(page.modseq);
+            let since = *first.get_or_insert(page.modseq);
             let last = page.entries.last().map(|listed| listed.path.clone());
             for listed in page.entries {
                 let below = listed.path.names()[source.names().len()..].to_vec();
@@ -176,6 +176,8 @@ impl Files {
             }
             match last {
                 Some(path) if page.more => from = Position::After(path),
+                // Read at one number, it is one state of the tree.
+                _ if page.modseq == since => break,
                 _ => {
                     self.check_unchanged(account, &source, since).await?;
                     break;
@@ -197,8 +199,10 @@ impl Files {
         let (source, below) = (source.to_string(), format!("{source}/"));
         loop {
             let page = self.db.changes(account, span, CHANGES_AT_ONCE).await?;
-            let touches = |path: &str| path == source || path.starts_with(&below);
-            let is_here = |change: &Change| matches!(&change.item, ChangeItem::Entry { path, .. } if touches(path));
+            let is_here = |change: &Change| match &change.item {
+                ChangeItem::Entry { path, .. } => *path == source || path.starts_with(&below),
+                ChangeItem::Delivery { .. } => false,
+            };
             if page.changes.iter().any(is_here) {
                 let message = format!("{source} changed while it was copied; do it again");
                 return Err(Error::new(Kind::Aborted, message));
