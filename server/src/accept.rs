@@ -227,7 +227,7 @@ where
                     leaving = Some(Instant::now());
                 }
                 _ = look.tick() => {
-                    moved.look(written.load(Ordering::Relaxed));
+                    moved.look(written.load(Ordering::Relaxed), Instant::now());
                     let stands_still = moved.at.elapsed() > self.bounds.stall;
                     if stands_still && self.traffic.stalled(self.bounds.stall) {
                         tracing::debug!("an answer was not read; the connection is cut");
@@ -259,9 +259,9 @@ struct Moved {
 }
 
 impl Moved {
-    fn look(&mut self, written: u64) {
+    fn look(&mut self, written: u64, now: Instant) {
         if written - self.bytes >= MOVING_BYTES {
-            *self = Self { at: Instant::now(), bytes: written };
+            *self = Self { at: now, bytes: written };
         }
     }
 }
@@ -299,4 +299,24 @@ fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_ANSWERED);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Instant, MOVING_BYTES, Moved};
+
+    #[test]
+    fn a_connection_moves_when_it_carries_enough_and_not_a_byte_less() {
+        let begun = Instant::now();
+        let later = begun + Duration::from_secs(60);
+        let mut moved = Moved { at: begun, bytes: 0 };
+        moved.look(MOVING_BYTES - 1, later);
+        assert_eq!(moved.at, begun);
+        moved.look(MOVING_BYTES, later);
+        assert_eq!(moved.at, later);
+        moved.look(2 * MOVING_BYTES - 1, later + Duration::from_secs(60));
+        assert_eq!(moved.at, later, "what was carried before does not count again");
+    }
 }

@@ -151,6 +151,21 @@ fn read(path: &str) -> depot_proto::files::ReadRequest {
 }
 
 #[tokio::test]
+async fn a_call_announces_so_many_chunks_and_no_more() {
+    let world = World::start();
+    let ann = world.admin("ann").calls().await;
+    let upload = Upload::of(&ann);
+    let fill = async |count: usize| {
+        let none: &[u8] = b"";
+        Refused::of(upload.fill(&vec![(head(b"x"), none); count]).await)
+    };
+    let refused = fill(65_537).await.saying("65536").saying("make several calls");
+    assert_eq!(refused.kind(), (Code::ResourceExhausted, "LIMIT_EXCEEDED"));
+    let refused = fill(65_536).await.saying("65536 of the announced chunks did not come");
+    assert_eq!(refused.kind(), (Code::InvalidArgument, "TRUNCATED"));
+}
+
+#[tokio::test]
 async fn chunks_that_no_cutter_makes_are_refused() {
     let world = World::limited(|limits| limits.content_chunks_max = 3);
     let ann = world.admin("ann").calls().await;
