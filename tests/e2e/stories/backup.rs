@@ -10,7 +10,7 @@ use depot_tests::user::{User, text};
 use depot_tests::world::World;
 use serde_json::{Value, json};
 
-use super::noise;
+use super::{flip, noise};
 
 /// Somebody's files and mail, of all sizes.
 fn fills(ann: &User, bob: &User) {
@@ -81,18 +81,6 @@ fn packs(data: &Path) -> Vec<PathBuf> {
 /// Bytes of all packs.
 fn size(data: &Path) -> u64 {
     packs(data).iter().map(|pack| fs::metadata(pack).expect("a pack").len()).sum()
-}
-
-/// Flips one bit of the place where these bytes are stored.
-fn flip(data: &Path, bytes: &[u8]) {
-    for path in packs(data) {
-        let mut pack = fs::read(&path).expect("a pack");
-        if let Some(place) = pack.windows(bytes.len()).position(|window| window == bytes) {
-            pack[place + bytes.len() / 2] ^= 4;
-            return fs::write(&path, pack).expect("a pack");
-        }
-    }
-    panic!("these bytes are in no pack");
 }
 
 #[test]

@@ -18,6 +18,9 @@ mod together;
 mod trees;
 mod watch;
 
+use std::fs;
+use std::path::Path;
+
 /// Bytes of which no two parts are alike; another seed gives others.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -25,4 +28,17 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     hasher.update(&seed.to_le_bytes());
     hasher.finalize_xof().fill(&mut bytes);
     bytes
+}
+
+/// Flips one bit of the place where these bytes are stored.
+fn flip(data: &Path, bytes: &[u8]) {
+    for pack in fs::read_dir(data.join("packs")).expect("packs") {
+        let path = pack.expect("a pack").path();
+        let mut pack = fs::read(&path).expect("a pack");
+        if let Some(place) = pack.windows(bytes.len()).position(|window| window == bytes) {
+            pack[place + bytes.len() / 2] ^= 4;
+            return fs::write(&path, pack).expect("a pack");
+        }
+    }
+    panic!("these bytes are in no pack");
 }

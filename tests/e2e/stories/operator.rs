@@ -11,7 +11,7 @@ use depot_tests::terminal::Terminal;
 use depot_tests::world::World;
 use depot_tests::{binary, repository};
 
-use super::noise;
+use super::{flip, noise};
 
 fn on_stopped(data: &Path, arguments: &[&str]) -> Run {
     run(Program::command(data).args(arguments))
@@ -189,19 +189,6 @@ fn the_backup_is_checked_in_the_directory_that_it_was_made_in_at_midnight_too() 
         .replace("true stop depot-server", "set -eu");
     let done = run(Command::new("sh").arg("-c").arg(&script)).succeeded();
     assert!(done.text().contains("are good"), "{script}: {done:?}");
-}
-
-/// Flips one bit of the place where these bytes are stored.
-fn flip(data: &Path, bytes: &[u8]) {
-    for pack in fs::read_dir(data.join("packs")).expect("packs") {
-        let path = pack.expect("a pack").path();
-        let mut pack = fs::read(&path).expect("a pack");
-        if let Some(place) = pack.windows(bytes.len()).position(|window| window == bytes) {
-            pack[place + bytes.len() / 2] ^= 4;
-            return fs::write(&path, pack).expect("a pack");
-        }
-    }
-    panic!("these bytes are in no pack");
 }
 
 #[test]
