@@ -95,7 +95,9 @@ async fn the_login_that_was_unused_longest_makes_room(world: &World) {
         assert_eq!(found(&ann, number).await.is_some(), stays, "login {number}");
     }
     let new = NewSession { sessions_max: 1, ..new_session(&ann, 5) };
-    ann.db.create_session(new).await.unwrap();
+    assert!(ann.db.create_session(new).await.unwrap(), "others ended for it");
+    let first = new_session(&world.account("cid").await, 6);
+    assert!(!ann.db.create_session(first).await.unwrap(), "there is room");
     let left = ann.db.sessions(ann.id, None, world.now(), 9).await.unwrap();
     assert_eq!(left.len(), 1);
     assert!(found(&bob, 9).await.is_some(), "nobody else's login makes room");
