@@ -20,8 +20,19 @@ pub use self::packs::{CHUNK_BYTES_MAX, PackOptions, RECORD_HEAD_BYTES, end_of, o
 pub enum Lane {
     /// Interactive puts: many small chunks share a batch and its fdatasync.
     Small,
-    /// Uploads of many megabytes.
+    /// Uploads of many megabytes: each append takes whole blocks of the disk, past the page cache.
     Bulk,
+}
+
+impl Lane {
+    /// Appends of at least this many bytes are bulk: of a smaller one, what fills its last block would
+    /// be more than a hundredth.
+    const BULK_BYTES: u64 = 1 << 20;
+
+    /// The lane for an append of so many bytes.
+    pub fn of(bytes: u64) -> Self {
+        if bytes >= Self::BULK_BYTES { Self::Bulk } else { Self::Small }
+    }
 }
 
 /// A record that was found valid by `scan`, or after what the metadata knew of at start.

@@ -8,9 +8,6 @@ use crate::db::{Arrived, ChunkState, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ChunkHash, ChunkPlace, NewChunk};
 
-/// Batches of at least this many bytes take the bulk lane.
-const BULK_BYTES: u64 = 1 << 20;
-
 /// Chunks on their way in, and the memory they take.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -66,10 +63,10 @@ impl Contents {
         let marked: Vec<(bool, &NewChunk)> = fresh.zip(&batch.chunks).collect();
         let new: Vec<NewChunk> =
             marked.iter().filter(|(fresh, _)| *fresh).map(|(_, chunk)| (*chunk).clone()).collect();
-        let lane = if batch.bytes >= BULK_BYTES { Lane::Bulk } else { Lane::Small };
+        let bytes = new.iter().map(|chunk| u64::from(chunk.length)).sum();
         let mut places = match new.is_empty() {
             true => Vec::new(),
-            false => self.chunks.append(lane, new).await?,
+            false => self.chunks.append(Lane::of(bytes), new).await?,
         }
         .into_iter();
         marked

@@ -132,7 +132,7 @@ impl House {
         let hash = ChunkHash::of(&bytes);
         let length = u32::try_from(length).unwrap();
         let new = NewChunk { hash, data: vec![bytes.into()], length };
-        let places = self.disk.packs.append(Lane::Bulk, vec![new]).await.unwrap();
+        let places = self.disk.packs.append(Lane::Small, vec![new]).await.unwrap();
         let id = UploadId::new();
         let upload = Upload { account: self.ann, id, leases_max: 16, now: self.clock.now() };
         let arrived = Arrived { hash, length, place: Some(places[0]) };
@@ -251,7 +251,7 @@ async fn uploads_that_nobody_will_go_on_with_hold_nothing_back() {
     let house = House::new().await;
     let hash = ChunkHash::of(&[1; 10]);
     let new = NewChunk { hash, data: vec![vec![1; 10].into()], length: 10 };
-    let place = house.disk.packs.append(Lane::Bulk, vec![new]).await.unwrap()[0];
+    let place = house.disk.packs.append(Lane::Small, vec![new]).await.unwrap()[0];
     let upload =
         Upload { account: house.ann, id: UploadId::new(), leases_max: 16, now: house.clock.now() };
     let arrived = Arrived { hash, length: 10, place: Some(place) };

@@ -49,13 +49,14 @@ impl Disk for Kernel {
     }
 }
 
-/// Writes all the pieces, however many calls that takes.
+/// Writes all the pieces, however many calls that takes. There may be empty ones among them.
 pub(super) fn write_all(
     disk: &dyn Disk,
     file: BorrowedFd<'_>,
     mut pieces: &mut [IoSlice<'_>],
     mut offset: u64,
 ) -> Result<()> {
+    IoSlice::advance_slices(&mut pieces, 0);
     while !pieces.is_empty() {
         match disk.write(file, pieces, offset) {
             Ok(0) => return Err(Errno::IO),

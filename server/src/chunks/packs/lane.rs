@@ -29,6 +29,8 @@ pub(super) struct Limits {
     pub(super) queued_max: usize,
     /// Bytes of appends that are gathered into one write. A longer append goes alone.
     pub(super) batch_bytes_max: u64,
+    /// Whether it writes past the page cache.
+    pub(super) in_blocks: bool,
 }
 
 /// One append on its way.

@@ -1,8 +1,9 @@
 //! Chunks in pack files on local disk. `record` is the format; a `lane` is a `writer` and a `syncer`
-//! thread around the `tail` of an open pack; `reader` and `walk` take chunks out again; `recover` is
+//! thread around the `tail` of an open pack, and writes large batches in `blocks`; `reader` and `walk` take chunks out again; `recover` is
 //! what happens at start. All of them share a `Store`: the `directory`, the `disk` (its failing calls),
 //! the `table` of packs and the store's `health`.
 
+mod blocks;
 mod directory;
 mod disk;
 mod health;
@@ -124,17 +125,20 @@ fn open_on(
     let Recovered { found, mut tails } = recover(&store, known)?;
     let is_full = |tail: &mut Tail| options.seal_open_packs || store.room(tail) == 0;
     let full = tails.extract_if(.., is_full).collect::<Vec<_>>();
-    let (small, bulk) = (tails.pop(), tails.pop());
+    let bulk = tails.iter().rposition(Tail::ends_with_a_block).map(|place| tails.remove(place));
+    let small = tails.pop();
     full.into_iter().chain(tails).try_for_each(|tail| seal(&store, tail))?;
     let small_limits = Limits {
         name: "small",
         queued_max: options.small_queued_max,
         batch_bytes_max: options.small_batch_bytes_max,
+        in_blocks: false,
     };
     let bulk_limits = Limits {
         name: "bulk",
         queued_max: options.bulk_queued_max,
         batch_bytes_max: options.bulk_batch_bytes_max,
+        in_blocks: true,
     };
     let small = LaneThreads::start(&store, small_limits, small).map_err(failed)?;
     let bulk = LaneThreads::start(&store, bulk_limits, bulk).map_err(failed)?;

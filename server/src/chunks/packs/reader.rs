@@ -70,6 +70,7 @@ pub(super) fn scan(
     while records.len() < limit.max(1) && walk.offset() - start < SCAN_BYTES_MAX {
         match walk.step() {
             Ok(Step::Chunk(record)) => records.push(record),
+            Ok(Step::Padding) => {}
             Ok(Step::Footer | Step::End) => return Ok((records, None)),
             Ok(Step::Stuck(why)) => {
                 tracing::error!(%pack, offset = walk.offset(), %why, "the rest of the pack is unreadable");
@@ -130,7 +131,7 @@ fn check(record: Vec<u8>, hash: ChunkHash, place: ChunkPlace) -> Result<Bytes, S
     let head: &Head = head;
     match parse_head(head, place.pack, place.offset).map_err(|bad| bad.to_string())? {
         Entry::Chunk { hash: named, length } if named == hash && length == place.length => {}
-        Entry::Chunk { .. } | Entry::Footer => return Err("another record is there".to_owned()),
+        _ => return Err("another record is there".to_owned()),
     }
     if bytes.len() != place.length as usize {
         return Err("the pack is too short".to_owned());

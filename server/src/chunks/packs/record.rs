@@ -17,19 +17,21 @@
 //! | record      | bytes | content                                                         |
 //! |-------------|-------|-----------------------------------------------------------------|
 //! | 0           | 4     | magic `DREC`                                                    |
-//! | 4           | 1     | kind: 1 chunk, 2 footer                                         |
+//! | 4           | 1     | kind: 1 chunk, 2 footer, 3 padding                              |
 //! | 5           | 1     | codec: 0 plain                                                  |
 //! | 6           | 2     | zero                                                            |
 //! | 8           | 4     | key id: 0 not encrypted                                         |
-//! | 12          | 4     | length of the bytes that follow, 1 to 16 MiB; 0 in a footer     |
+//! | 12          | 4     | length of the bytes that follow: of a chunk 1 to 16 MiB, of a   |
+//! |             |       | footer 0, of padding less than 4096                             |
 //! | 16          | 8     | zero                                                            |
-//! | 24          | 32    | BLAKE3 of the chunk; zero in a footer                           |
+//! | 24          | 32    | BLAKE3 of the chunk; zero in others                             |
 //! | 56          | 8     | check: first bytes of BLAKE3(bytes 0 to 55, pack id, offset u64) |
-//! | 64          | len   | the chunk                                                       |
+//! | 64          | len   | the chunk; of padding anything                                  |
 //!
 //! The check covers the place as well, so a record that a disk put elsewhere, or bytes of a chunk that
 //! only look like a record, are none. The footer is a record without bytes and the last 64 bytes of the
-//! file. It is only a hint that nothing was to follow: a pack without one loses nothing.
+//! file. It is only a hint that nothing was to follow: a pack without one loses nothing. Padding is
+//! skipped: with it a write ends at a block of the disk, as writes past the page cache must.
 
 use std::fmt;
 
@@ -37,6 +39,9 @@ use crate::model::{ChunkHash, PackId};
 
 /// Bytes of a file header, of a record before its chunk, and of a footer.
 pub(super) const HEAD_BYTES: usize = 64;
+
+/// What a write must begin and end at to go past the page cache: no disk asks for more.
+pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// The longest chunk a record may hold, in bytes. It bounds what a reader of a pack must allocate.
 pub const CHUNK_BYTES_MAX: u32 = 16 << 20;
@@ -46,6 +51,7 @@ const FILE_VERSION: u32 = 1;
 const RECORD_MAGIC: [u8; 4] = *b"DREC";
 const KIND_CHUNK: u8 = 1;
 const KIND_FOOTER: u8 = 2;
+const KIND_PADDING: u8 = 3;
 const CODEC_PLAIN: u8 = 0;
 const KEY_NONE: u32 = 0;
 const CHECK_AT: usize = 56;
@@ -60,6 +66,8 @@ pub(super) enum Entry {
     Chunk { hash: ChunkHash, length: u32 },
     /// The pack was sealed here.
     Footer,
+    /// So many bytes that mean nothing follow.
+    Padding { length: u32 },
 }
 
 /// Why a head is not used.
@@ -123,6 +131,26 @@ pub(super) fn footer(pack: PackId, offset: u64) -> Head {
     head
 }
 
+/// Padding from this offset on, head and all, so that what comes after it and has `before_block` bytes
+/// ends with a block; empty if that is so without any.
+pub(super) fn padding(pack: PackId, offset: u64, before_block: usize) -> Vec<u8> {
+    let block = BLOCK_BYTES as u64;
+    let over = ((offset + before_block as u64) % block) as usize;
+    let bytes = match (BLOCK_BYTES - over) % BLOCK_BYTES {
+        0 => return Vec::new(),
+        // Too little for a head: one block more.
+        little @ 1..HEAD_BYTES => little + BLOCK_BYTES,
+        bytes => bytes,
+    };
+    let mut head = record_head(KIND_PADDING);
+    put(&mut head, 12, ((bytes - HEAD_BYTES) as u32).to_le_bytes());
+    let check = record_check(&head, pack, offset);
+    put(&mut head, CHECK_AT, check);
+    let mut padding = head.to_vec();
+    padding.resize(bytes, 0);
+    padding
+}
+
 /// What the head at this offset says.
 pub(super) fn parse_head(head: &Head, pack: PackId, offset: u64) -> Result<Entry, BadHead> {
     if take(head, 0) != RECORD_MAGIC || take(head, CHECK_AT) != record_check(head, pack, offset) {
@@ -145,7 +173,8 @@ pub(super) fn parse_head(head: &Head, pack: PackId, offset: u64) -> Result<Entry
             Ok(Entry::Chunk { hash: ChunkHash(take(head, 24)), length })
         }
         KIND_FOOTER if length == 0 => Ok(Entry::Footer),
-        KIND_CHUNK | KIND_FOOTER => Err(BadHead::NotOne),
+        KIND_PADDING if length < BLOCK_BYTES as u32 => Ok(Entry::Padding { length }),
+        KIND_CHUNK | KIND_FOOTER | KIND_PADDING => Err(BadHead::NotOne),
         other => Err(BadHead::Unknown { what: "record kind", value: other.into() }),
     }
 }
@@ -191,8 +220,8 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     use super::{
-        BadHead, CHECK_AT, CHUNK_BYTES_MAX, Entry, chunk_head, file_head, footer, parse_file_head,
-        parse_head, put, record_check,
+        BLOCK_BYTES, BadHead, CHECK_AT, CHUNK_BYTES_MAX, Entry, chunk_head, file_head, footer,
+        padding, parse_file_head, parse_head, put, record_check,
     };
     use crate::model::{ChunkHash, PackId};
 
@@ -219,6 +248,19 @@ mod tests {
                     _ => parse_head(&head, pack, 64).is_err(),
                 };
                 prop_assert!(refused, "head {} with bit {} flipped", index, bit);
+            }
+        }
+
+        #[test]
+        fn padding_brings_what_follows_it_to_the_end_of_a_block(
+            id: [u8; 16], offset in 0..1_u64 << 40, follows in 0..200_usize,
+        ) {
+            let pack = PackId::from_bytes(id);
+            let bytes = padding(pack, offset, follows);
+            prop_assert_eq!((offset as usize + bytes.len() + follows) % BLOCK_BYTES, 0);
+            if let Some((head, rest)) = bytes.split_first_chunk() {
+                let length = rest.len() as u32;
+                prop_assert_eq!(parse_head(head, pack, offset), Ok(Entry::Padding { length }));
             }
         }
 
@@ -263,10 +305,11 @@ mod tests {
         all.extend_from_slice(&file_head(pack));
         all.extend_from_slice(&chunk_head(pack, 64, ChunkHash::of(b"depot"), 5));
         all.extend_from_slice(b"depot");
-        all.extend_from_slice(&footer(pack, 133));
+        all.extend_from_slice(&padding(pack, 133, 64));
+        all.extend_from_slice(&footer(pack, 4032));
         assert_eq!(
             ChunkHash::of(&all).to_string(),
-            "85049ab4dadfbad540d2a10fdf52aac039aea89c81c13c1e7024f91be466f806"
+            "ee35f99d6658e826a95636ba2751a031771b7f9593d24dd096d785e75e5523b3"
         );
     }
 }

@@ -51,8 +51,9 @@ pub(super) fn recover(store: &Store, known: &HashMap<PackId, u64>) -> Result<Rec
     for pack in packs {
         let first = HEAD_BYTES as u64;
         let end = known.get(&pack).map_or(first, |end| first.max(*end));
+        let found_before = recovered.found.len();
         if let Some(tail) = examine(store, pack, end, &mut recovered.found)? {
-            if tail.end == first && !known.contains_key(&pack) {
+            if recovered.found.len() == found_before && !known.contains_key(&pack) {
                 remove_empty(store, pack)?;
             } else {
                 store.table.set(pack, tail.end, false);
@@ -65,7 +66,7 @@ pub(super) fn recover(store: &Store, known: &HashMap<PackId, u64>) -> Result<Rec
 
 /// Seals a pack that no lane goes on with.
 pub(super) fn seal(store: &Store, mut tail: Tail) -> Result<()> {
-    tail.write_footer(store)?;
+    tail.write_footer(store, None)?;
     let synced = store.disk.sync(tail.file.as_fd());
     synced.map_err(|errno| store.health.stop(tail.pack, errno))?;
     store.table.set(tail.pack, tail.end, true);
@@ -158,6 +159,7 @@ fn verify(tail: &mut Tail, bytes: u64, found: &mut Vec<Found>) -> Result<(), Unf
     loop {
         match walk.step().map_err(io::Error::from)? {
             Step::Chunk(Record::Good(record)) => found.push(record),
+            Step::Padding => {}
             Step::Stuck(newer @ BadHead::Unknown { .. }) => return Err(Unfit::Newer(newer)),
             Step::Chunk(_) | Step::Footer | Step::Stuck(BadHead::NotOne) | Step::End => {
                 return Ok(());

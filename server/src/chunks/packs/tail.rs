@@ -1,15 +1,16 @@
 //! A pack that is being appended to: where it ends, and how records get there. It is created by the
-//! whole-file rule; a batch goes in as one gathered write, without its pieces being copied together,
-//! and one that does not fit on the disk leaves no trace. Syncing it is not done here.
+//! whole-file rule; a batch goes in as one gathered write, or in blocks past the page cache, and one
+//! that does not fit on the disk leaves no trace. Syncing it is not done here.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::Store;
+use super::blocks::Blocks;
 use super::disk::write_all;
 use super::health::Failure;
-use super::record::{self, HEAD_BYTES, Head};
+use super::record::{self, BLOCK_BYTES, HEAD_BYTES, Head};
 use crate::model::{ChunkPlace, NewChunk, PackId};
 
 /// The end of an unsealed pack.
@@ -28,12 +29,19 @@ pub(super) fn record_bytes(chunks: &[NewChunk]) -> u64 {
 }
 
 impl Tail {
-    /// A new pack, durable and named.
-    pub(super) fn create(store: &Store) -> Result<Self, Failure> {
+    /// A new pack, durable and named; for writes in blocks its records begin at one.
+    pub(super) fn create(store: &Store, in_blocks: bool) -> Result<Self, Failure> {
         let pack = PackId::new();
         let file = store.directory.create(pack).map_err(|errno| store.health.after(pack, errno))?;
-        let tail = Self { pack, file: Arc::new(file), end: HEAD_BYTES as u64 };
-        tail.publish(store).inspect_err(|_| store.directory.discard(pack))?;
+        let mut head = record::file_head(pack).to_vec();
+        if in_blocks {
+            head.extend(record::padding(pack, HEAD_BYTES as u64, 0));
+        }
+        let tail = Self { pack, file: Arc::new(file), end: head.len() as u64 };
+        tail.publish(store, &head).inspect_err(|_| store.directory.discard(pack))?;
+        if in_blocks {
+            Blocks::take(tail.file.as_fd());
+        }
         // Outside the part that is taken back: the pack has its name, a failure only leaves it empty.
         store
             .disk
@@ -43,14 +51,17 @@ impl Tail {
         Ok(tail)
     }
 
-    fn publish(&self, store: &Store) -> Result<(), Failure> {
+    fn publish(&self, store: &Store, head: &[u8]) -> Result<(), Failure> {
         let failed = |errno| store.health.after(self.pack, errno);
-        let head = record::file_head(self.pack);
-        write_all(&*store.disk, self.file.as_fd(), &mut [IoSlice::new(&head)], 0)
-            .map_err(failed)?;
+        write_all(&*store.disk, self.file.as_fd(), &mut [IoSlice::new(head)], 0).map_err(failed)?;
         let synced = store.disk.sync(self.file.as_fd());
         synced.map_err(|errno| store.health.stop(self.pack, errno))?;
         store.directory.publish(self.pack).map_err(failed)
+    }
+
+    /// Whether it ends at a block, and can be written to in blocks.
+    pub(super) fn ends_with_a_block(&self) -> bool {
+        self.end.is_multiple_of(BLOCK_BYTES as u64)
     }
 
     /// Appends the chunks of some appends; the places are in the same order. All of them are written or
@@ -59,6 +70,7 @@ impl Tail {
         &mut self,
         store: &Store,
         appends: &[&[NewChunk]],
+        blocks: Option<&mut Blocks>,
     ) -> Result<Vec<Vec<ChunkPlace>>, Failure> {
         let mut heads = Vec::new();
         let mut end = self.end;
@@ -74,7 +86,9 @@ impl Tail {
             pieces.push(IoSlice::new(head));
             pieces.extend(chunk.data.iter().map(|piece| IoSlice::new(piece)));
         }
-        self.write_at_end(store, &mut pieces, end)?;
+        let padding = self.padding(&blocks, end, 0);
+        pieces.push(IoSlice::new(&padding));
+        self.write_at_end(store, &mut pieces, end + padding.len() as u64, blocks)?;
         Ok(places)
     }
 
@@ -86,12 +100,25 @@ impl Tail {
     }
 
     /// Says in the pack that it is complete. A full disk does not matter: the footer is only a hint.
-    pub(super) fn write_footer(&mut self, store: &Store) -> Result<(), Failure> {
-        let footer = record::footer(self.pack, self.end);
-        let end = self.end + HEAD_BYTES as u64;
-        match self.write_at_end(store, &mut [IoSlice::new(&footer)], end) {
+    pub(super) fn write_footer(
+        &mut self,
+        store: &Store,
+        blocks: Option<&mut Blocks>,
+    ) -> Result<(), Failure> {
+        let padding = self.padding(&blocks, self.end, HEAD_BYTES);
+        let at = self.end + padding.len() as u64;
+        let footer = record::footer(self.pack, at);
+        let pieces = &mut [IoSlice::new(&padding), IoSlice::new(&footer)];
+        match self.write_at_end(store, pieces, at + HEAD_BYTES as u64, blocks) {
             Err(Failure::Full(_)) => Ok(()),
             other => other,
+        }
+    }
+
+    fn padding(&self, blocks: &Option<&mut Blocks>, at: u64, before_block: usize) -> Vec<u8> {
+        match blocks {
+            Some(_) => record::padding(self.pack, at, before_block),
+            None => Vec::new(),
         }
     }
 
@@ -100,8 +127,14 @@ impl Tail {
         store: &Store,
         pieces: &mut [IoSlice<'_>],
         end: u64,
+        blocks: Option<&mut Blocks>,
     ) -> Result<(), Failure> {
-        let Err(errno) = write_all(&*store.disk, self.file.as_fd(), pieces, self.end) else {
+        let (disk, file) = (&*store.disk, self.file.as_fd());
+        let written = match blocks {
+            Some(blocks) => blocks.write_all(disk, file, pieces, self.end),
+            None => write_all(disk, file, pieces, self.end),
+        };
+        let Err(errno) = written else {
             self.end = end;
             return Ok(());
         };

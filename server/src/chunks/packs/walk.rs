@@ -28,6 +28,8 @@ pub(super) struct Walk<'a> {
 pub(super) enum Step {
     /// A chunk, good or damaged; the walk is past it.
     Chunk(Record),
+    /// Padding; the walk is past it.
+    Padding,
     /// The footer; the walk stays before it.
     Footer,
     /// Something that cannot be stepped over; the walk stays before it.
@@ -61,6 +63,7 @@ impl<'a> Walk<'a> {
         let (hash, length) = match parse_head(&head, pack, offset) {
             Ok(Entry::Chunk { hash, length }) => (hash, length),
             Ok(Entry::Footer) => return Ok(Step::Footer),
+            Ok(Entry::Padding { length }) => return self.skip(HEAD_BYTES + length as usize),
             Err(bad) => return Ok(Step::Stuck(bad)),
         };
         let record_bytes = HEAD_BYTES + length as usize;
@@ -71,6 +74,15 @@ impl<'a> Walk<'a> {
         let found = Found { hash, place: ChunkPlace { pack, offset, length } };
         self.offset += record_bytes as u64;
         Ok(Step::Chunk(if good { Record::Good(found) } else { Record::Damaged(found) }))
+    }
+
+    /// Moves past padding that is there to its end.
+    fn skip(&mut self, bytes: usize) -> Result<Step> {
+        if self.fetch(bytes)?.is_none() {
+            return Ok(Step::Stuck(BadHead::NotOne));
+        }
+        self.offset += bytes as u64;
+        Ok(Step::Padding)
     }
 
     /// So many bytes from here on; `None` if the pack ends before.

@@ -1,15 +1,17 @@
 //! The writing thread of a lane: gathers what is queued into a batch, sees that there is a pack with
 //! room for it, writes it and hands it to the syncer. It answers only what failed.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc::Receiver;
 
 use super::Store;
+use super::blocks::Blocks;
 use super::health::Failure;
 use super::lane::{Append, Limits};
-use super::record::HEAD_BYTES;
+use super::record::{BLOCK_BYTES, HEAD_BYTES};
 use super::syncer::Written;
 use super::tail::Tail;
 
@@ -18,6 +20,8 @@ pub(super) struct Writer {
     store: Arc<Store>,
     limits: Limits,
     tail: Option<Tail>,
+    /// Of a lane that writes in blocks.
+    blocks: Option<Blocks>,
     queue: Queue,
     written: SyncSender<Written>,
 }
@@ -32,7 +36,11 @@ impl Writer {
         written: SyncSender<Written>,
     ) -> Self {
         let queue = Queue { appends, held: None };
-        Self { store, limits, tail, queue, written }
+        let blocks = limits.in_blocks.then(Blocks::new);
+        if let (Some(tail), true) = (&tail, limits.in_blocks) {
+            Blocks::take(tail.file.as_fd());
+        }
+        Self { store, limits, tail, blocks, queue, written }
     }
 
     /// Works until the queue is closed and empty.
@@ -42,7 +50,7 @@ impl Writer {
                 first.fail(failure);
                 continue;
             }
-            let room = self.tail.as_ref().map_or(0, |tail| self.store.room(tail));
+            let room = self.tail.as_ref().map_or(0, |tail| self.room(tail));
             let batch = self.queue.gather(first, room.min(self.limits.batch_bytes_max));
             self.write(batch);
         }
@@ -52,24 +60,33 @@ impl Writer {
     /// one that fits into no pack gets a longer one of its own.
     fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
         self.store.health.check()?;
-        let empty = HEAD_BYTES as u64;
-        let full = |tail: &mut Tail| tail.end > empty && self.store.room(tail) < bytes;
-        if let Some(mut tail) = self.tail.take_if(full) {
+        let in_blocks = self.limits.in_blocks;
+        let empty = if in_blocks { BLOCK_BYTES } else { HEAD_BYTES } as u64;
+        let is_full = |tail: &Tail| tail.end > empty && self.room(tail) < bytes;
+        if self.tail.as_ref().is_some_and(is_full)
+            && let Some(mut tail) = self.tail.take()
+        {
             let start = tail.end;
-            tail.write_footer(&self.store)?;
+            tail.write_footer(&self.store, self.blocks.as_mut())?;
             self.hand_over(Written::seal(&tail, start));
         }
         if self.tail.is_none() {
-            self.tail = Some(Tail::create(&self.store)?);
+            self.tail = Some(Tail::create(&self.store, in_blocks)?);
         }
         Ok(())
+    }
+
+    /// Bytes of records that still fit into a pack.
+    fn room(&self, tail: &Tail) -> u64 {
+        let padding_max = if self.limits.in_blocks { 2 * BLOCK_BYTES } else { 0 };
+        self.store.room(tail).saturating_sub(padding_max as u64)
     }
 
     fn write(&mut self, batch: Vec<Append>) {
         let Some(tail) = &mut self.tail else { return };
         let start = tail.end;
         let chunks: Vec<_> = batch.iter().map(|append| append.chunks.as_slice()).collect();
-        match tail.write(&self.store, &chunks) {
+        match tail.write(&self.store, &chunks, self.blocks.as_mut()) {
             Ok(places) => {
                 let answers = batch.into_iter().map(|append| append.answer).zip(places).collect();
                 let written = Written::batch(tail, start, answers);

@@ -84,18 +84,15 @@ async fn a_flipped_bit_in_the_tail_ends_it_there() {
 
 #[tokio::test]
 async fn a_flipped_bit_below_the_known_end_is_never_cut_nor_served() {
-    let (mut house, records, bytes) = half_known().await;
-    let path = house.path(records[0].place.pack);
-    house.ledger.truncate(0);
+    let mut house = House::new();
     let (packs, _) = house.open();
     for length in [90, 50, 1, 70] {
-        house.append(&packs, Lane::Bulk, length).await;
+        house.append(&packs, Lane::Small, length).await;
     }
     let (_, _, last) = house.ledger[3];
-    assert_ne!(last.place.pack, records[3].place.pack, "the other lane has its own pack");
     drop(packs);
-    fs::remove_file(&path).unwrap();
     let path = house.path(last.place.pack);
+    let bytes = fs::read(&path).unwrap();
     for at in 0..end_of(&last) {
         flip(&path, at, at as u32 % 8);
         let (packs, found) = house.open();
@@ -163,35 +160,76 @@ async fn a_pack_that_no_lane_needs_is_sealed_and_stays_so() {
         let (packs, found) = house.open();
         assert_eq!(found, []);
         let sealed: Vec<_> = packs.packs().await.unwrap().iter().map(|pack| pack.sealed).collect();
-        assert_eq!(sealed, [true, false, false]);
-        let oldest = house.ledger[0].2;
-        let bytes = fs::read(house.path(oldest.place.pack)).unwrap();
-        assert_eq!(bytes[end_of(&oldest) as usize..], footer(oldest.place.pack, end_of(&oldest)));
+        assert_eq!(
+            sealed,
+            [true, true, false],
+            "none of them ends at a block, as bulk appends must"
+        );
+        for (_, _, old) in &house.ledger[..2] {
+            let bytes = fs::read(house.path(old.place.pack)).unwrap();
+            assert_eq!(bytes[end_of(old) as usize..], footer(old.place.pack, end_of(old)));
+        }
         house.check(&packs).await;
     }
 }
 
 #[tokio::test]
 async fn a_rolled_over_pack_is_sealed_for_the_next_start_too() {
+    for (lane, block) in [(Lane::Small, 1), (Lane::Bulk, 4096)] {
+        let mut house = House::new();
+        let (packs, _) = house.open();
+        let full = house.append(&packs, lane, 60 << 10).await;
+        house.append(&packs, lane, 60 << 10).await;
+        drop(packs);
+        let (packs, _) = house.open();
+        let listed = packs.packs().await.unwrap();
+        assert_eq!((listed[0].id, listed[0].sealed), (full.place.pack, true));
+        let end = end_of(&full).next_multiple_of(block);
+        assert_eq!(listed[0].bytes, (end + 64).next_multiple_of(block));
+        assert_eq!(scan_all(&packs, full.place.pack, 9).await, [Record::Good(full)]);
+        drop(packs);
+
+        // A footer that did not get there whole is a torn tail like any other; its lane has a newer one.
+        let file = OpenOptions::new().write(true).open(house.path(full.place.pack)).unwrap();
+        file.set_len(listed[0].bytes - 1).unwrap();
+        let (packs, found) = house.open();
+        assert_eq!(found, []);
+        assert_eq!(packs.packs().await.unwrap()[0], listed[0], "it is sealed again");
+        house.check(&packs).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_pack_torn_anywhere_keeps_its_whole_records_and_goes_on_at_a_block() {
     let mut house = House::new();
     let (packs, _) = house.open();
-    let full = house.append(&packs, Lane::Bulk, 60 << 10).await;
-    house.append(&packs, Lane::Bulk, 60 << 10).await;
+    let mut records = Vec::new();
+    // What fills the block: about half of it, and a block more because the rest has no room for a head.
+    for length in [90, 2000, 4096 - 64 - 30] {
+        records.push(house.append(&packs, Lane::Bulk, length).await);
+    }
     drop(packs);
-    let (packs, _) = house.open();
-    let listed = packs.packs().await.unwrap();
-    assert_eq!((listed[0].id, listed[0].sealed), (full.place.pack, true));
-    assert_eq!(listed[0].bytes, end_of(&full) + 64);
-    assert_eq!(scan_all(&packs, full.place.pack, 9).await, [Record::Good(full)]);
-    drop(packs);
-
-    // A footer that did not get there whole is a torn tail like any other.
-    let file = OpenOptions::new().write(true).open(house.path(full.place.pack)).unwrap();
-    file.set_len(end_of(&full) + 63).unwrap();
-    let (packs, found) = house.open();
-    assert_eq!(found, []);
-    assert_eq!(fs::metadata(house.path(full.place.pack)).unwrap().len(), end_of(&full));
-    house.check(&packs).await;
+    let starts: Vec<_> = records.iter().map(|record| record.place.offset).collect();
+    assert_eq!(starts, [4096, 8192, 12288]);
+    let path = house.path(records[0].place.pack);
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), 5 * 4096);
+    house.ledger.truncate(1);
+    for length in (end_of(&records[0]) as usize..=bytes.len()).rev().step_by(13) {
+        fs::write(&path, &bytes[..length]).unwrap();
+        let (packs, found) = house.open();
+        let is_whole = |record: &&Found| end_of(record) <= length as u64;
+        let whole: Vec<_> = records[1..].iter().copied().take_while(|r| is_whole(&r)).collect();
+        assert_eq!(found, whole, "torn after {length} bytes");
+        let next = house.append(&packs, Lane::Bulk, 33).await;
+        assert_eq!(next.place.offset % 4096, 0);
+        house.check(&packs).await;
+        house.ledger.pop();
+        drop(packs);
+        for name in house.names().iter().filter(|name| !path.ends_with(name)) {
+            fs::remove_file(path.with_file_name(name)).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

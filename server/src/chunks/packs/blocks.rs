@@ -1,0 +1,143 @@
+//! Writing past the page cache (O_DIRECT): what is written once and synced at once gains nothing from
+//! pages that the kernel must find, fill, and take from what is read often. Such a write begins and ends
+//! at a block and comes from memory that does, so the bytes are copied together here. Measured for 1 GiB
+//! with its fdatasync on 2 cores: 0.1 s of the kernel's time instead of 0.8 to 3.2 s.
+//!
+//! A filesystem that refuses such writes gets ordinary ones.
+
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{Errno, Result};
+
+use super::disk::{Disk, write_all};
+use super::record::BLOCK_BYTES;
+
+/// Bytes that go to the disk at once: fewer cost more calls, more are no faster.
+const STAGE_BYTES: usize = 4 << 20;
+
+/// The memory that the writes come from.
+pub(super) struct Blocks {
+    memory: Vec<u8>,
+    start: usize,
+    filled: usize,
+}
+
+impl Blocks {
+    /// Memory is taken at the first write.
+    pub(super) fn new() -> Self {
+        Self { memory: Vec::new(), start: 0, filled: 0 }
+    }
+
+    /// From now on this file is written to in blocks, past the page cache if its filesystem can do that.
+    pub(super) fn take(file: BorrowedFd<'_>) {
+        if let Err(errno) = fcntl_setfl(file, OFlags::DIRECT) {
+            tracing::debug!(%errno, "packs are written through the page cache");
+        }
+    }
+
+    /// Writes all the pieces, which together are whole blocks at a block's offset.
+    pub(super) fn write_all(
+        &mut self,
+        disk: &dyn Disk,
+        file: BorrowedFd<'_>,
+        pieces: &[IoSlice<'_>],
+        mut offset: u64,
+    ) -> Result<()> {
+        self.filled = 0;
+        if self.memory.is_empty() {
+            self.memory = vec![0; STAGE_BYTES + BLOCK_BYTES];
+            self.start = self.memory.as_ptr().align_offset(BLOCK_BYTES);
+        }
+        for piece in pieces {
+            let mut rest: &[u8] = piece;
+            while !rest.is_empty() {
+                rest = self.copy(rest);
+                if self.filled == STAGE_BYTES {
+                    offset += self.flush(disk, file, offset)?;
+                }
+            }
+        }
+        self.flush(disk, file, offset).map(drop)
+    }
+
+    /// Takes what there is room for; the rest.
+    fn copy<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let (taken, rest) = bytes.split_at(bytes.len().min(STAGE_BYTES - self.filled));
+        let at = self.start + self.filled;
+        self.memory[at..at + taken.len()].copy_from_slice(taken);
+        self.filled += taken.len();
+        rest
+    }
+
+    fn flush(&mut self, disk: &dyn Disk, file: BorrowedFd<'_>, offset: u64) -> Result<u64> {
+        let bytes = &self.memory[self.start..self.start + self.filled];
+        let write = || write_all(disk, file, &mut [IoSlice::new(bytes)], offset);
+        match write() {
+            // Refused for where it lies or how long it is, and not begun.
+            Err(Errno::INVAL) if fcntl_getfl(file)?.contains(OFlags::DIRECT) => {
+                fcntl_setfl(file, OFlags::empty())?;
+                write()?;
+            }
+            written => written?,
+        }
+        Ok(std::mem::take(&mut self.filled) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::IoSlice;
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{OFlags, fcntl_getfl};
+    use tempfile::TempDir;
+
+    use super::{Blocks, STAGE_BYTES};
+    use crate::chunks::packs::disk::Kernel;
+
+    #[test]
+    fn pieces_of_any_length_come_together_in_order() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create(&path).unwrap();
+        Blocks::take(file.as_fd());
+        let noise: Vec<u8> = (0..2 * STAGE_BYTES + 3 * 4096).map(|i| (i * i / 7) as u8).collect();
+        let cuts = [0, 1, 64, 4096, 5000, STAGE_BYTES - 1, STAGE_BYTES + 9, 2 * STAGE_BYTES];
+        let mut pieces: Vec<_> = cuts.windows(2).map(|cut| &noise[cut[0]..cut[1]]).collect();
+        pieces.push(&noise[2 * STAGE_BYTES..]);
+        let pieces: Vec<_> = pieces.into_iter().map(IoSlice::new).collect();
+        let mut blocks = Blocks::new();
+        for offset in [0, noise.len() as u64] {
+            blocks.write_all(&Kernel, file.as_fd(), &pieces, offset).unwrap();
+        }
+        assert!(fs::read(&path).unwrap() == [&noise[..], &noise].concat());
+    }
+
+    #[test]
+    fn what_ends_with_the_memory_leaves_nothing_to_write() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create(&path).unwrap();
+        Blocks::take(file.as_fd());
+        for (bytes, length) in [(STAGE_BYTES, STAGE_BYTES), (0, STAGE_BYTES)] {
+            let bytes = vec![7; bytes];
+            let pieces = [IoSlice::new(b""), IoSlice::new(&bytes), IoSlice::new(b"")];
+            Blocks::new().write_all(&Kernel, file.as_fd(), &pieces, 0).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64);
+        }
+    }
+
+    #[test]
+    fn a_write_that_the_disk_refuses_in_blocks_goes_through_the_page_cache() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create(&path).unwrap();
+        Blocks::take(file.as_fd());
+        Blocks::new().write_all(&Kernel, file.as_fd(), &[IoSlice::new(b"odd")], 5).unwrap();
+        assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::DIRECT));
+        assert_eq!(fs::read(&path).unwrap(), b"\0\0\0\0\0odd");
+    }
+}
