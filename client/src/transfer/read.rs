@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::buffers::{Buffer, Pool};
-use super::cut::Cutter;
+use super::cut::{Cutter, Scan};
 use crate::app::now;
 use crate::error::{Error, Result};
 
@@ -92,12 +92,14 @@ pub(super) struct Reader {
     /// Bytes in the buffer, and where those begin that are not cut yet.
     filled: usize,
     start: usize,
+    scan: Scan,
     events: Vec<(usize, Event)>,
 }
 
 impl Reader {
     pub(super) fn new(pool: Pool, cutter: Cutter, out: SyncSender<Batch>) -> Self {
-        Self { pool, cutter, out, buffer: None, filled: 0, start: 0, events: Vec::new() }
+        let (scan, events) = (Scan::default(), Vec::new());
+        Self { pool, cutter, out, buffer: None, filled: 0, start: 0, scan, events }
     }
 
     /// Returns when all has been read, or nobody wants it any more.
@@ -174,7 +176,7 @@ impl Reader {
 
     /// Cuts all that `from` has; how many bytes that were.
     fn content(&mut self, slot: usize, from: &mut impl Read) -> Result<io::Result<u64>, Stopped> {
-        self.start = self.filled;
+        (self.start, self.scan) = (self.filled, Scan::default());
         let mut total = 0;
         loop {
             let read = match self.fill(from)? {
@@ -216,7 +218,7 @@ impl Reader {
     fn cut(&mut self, slot: usize, is_end: bool) -> Result<(), Stopped> {
         while let Some(buffer) = &self.buffer {
             let window = &buffer.as_ref()[self.start..self.filled];
-            let Some(length) = self.cutter.cut(window, is_end) else {
+            let Some(length) = self.cutter.cut(&mut self.scan, window, is_end) else {
                 break;
             };
             let range = self.start..self.start + length;

@@ -74,7 +74,7 @@ impl Upload {
         let (batches, batches_in) = sync_channel(2);
         let (chunks, chunks_in) = channel(CHUNKS_QUEUED);
         let (outcomes, outcomes_in) = oneshot::channel();
-        let reader = Reader::new(pool.clone(), self.cutter, batches);
+        let reader = Reader::new(pool.clone(), self.cutter.clone(), batches);
         start("read", move || reader.run(jobs))?;
         start("hash", move || {
             let _ = outcomes.send(hash::run(&batches_in, &chunks, slots));
