@@ -1,15 +1,17 @@
-//! Writing past the page cache (O_DIRECT): what is written once and synced at once gains nothing from
-//! pages that the kernel must find, fill, and take from what is read often. Such a write begins and ends
-//! at a block and comes from memory that does, so the bytes are copied together here. Measured for 1 GiB
-//! with its fdatasync on 2 cores: 0.1 s of the kernel's time instead of 0.8 to 3.2 s.
+//! Writing and reading past the page cache (O_DIRECT): what is written once and synced at once, or read
+//! once, gains nothing from pages that the kernel must find, fill, and take from what is read often. Such
+//! a write begins and ends at a block and comes from memory that does, so the bytes are copied together
+//! here. Measured for 1 GiB with its fdatasync on 2 cores: 0.1 s of the kernel's time instead of 0.8 to
+//! 3.2 s.
 //!
 //! A filesystem that refuses such writes gets ordinary ones.
 
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
+use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, pread};
 
 use super::disk::{Disk, write_all};
 use super::record::BLOCK_BYTES;
@@ -86,6 +88,31 @@ impl Blocks {
     }
 }
 
+/// Reads so many bytes from `offset` on, in whole blocks; fewer where the file ends.
+pub(super) fn read(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<Bytes> {
+    let before = (offset % BLOCK_BYTES as u64) as usize;
+    let wanted = (before + length).next_multiple_of(BLOCK_BYTES);
+    let mut memory = vec![0; wanted + BLOCK_BYTES];
+    let start = memory.as_ptr().align_offset(BLOCK_BYTES);
+    let mut filled = 0;
+    while filled < wanted {
+        let rest = &mut memory[start + filled..start + wanted];
+        match pread(file, rest, offset - before as u64 + filled as u64) {
+            Ok(read) => {
+                filled += read;
+                // Only the end of the file is no end of a block.
+                if read == 0 || filled % BLOCK_BYTES != 0 {
+                    break;
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let end = filled.clamp(before, before + length);
+    Ok(Bytes::from(memory).slice(start + before..start + end))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -127,6 +154,23 @@ mod tests {
             let pieces = [IoSlice::new(b""), IoSlice::new(&bytes), IoSlice::new(b"")];
             Blocks::new().write_all(&Kernel, file.as_fd(), &pieces, 0).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().len(), length as u64);
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_what_lies_there_up_to_the_end_of_the_file() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("file");
+        let noise: Vec<u8> = (0..20_000_u32).map(|i| (i * i / 7) as u8).collect();
+        fs::write(&path, &noise).unwrap();
+        let file = File::open(&path).unwrap();
+        Blocks::take(file.as_fd());
+        for offset in [0, 1, 4095, 4096, 8191, 12_345, 19_999, 20_000, 24_576] {
+            for length in [1, 64, 4096, 4097, 8192, 20_000] {
+                let read = super::read(file.as_fd(), offset as u64, length).unwrap();
+                let there = offset.min(noise.len())..(offset + length).min(noise.len());
+                assert!(read == noise[there], "{length} from {offset}");
+            }
         }
     }
 

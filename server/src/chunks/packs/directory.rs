@@ -53,6 +53,12 @@ impl Directory {
         openat(&self.0, name_of(pack), OPEN | OFlags::RDONLY, Mode::empty())
     }
 
+    /// Opens a pack for reading past the page cache, if its filesystem can do that.
+    pub(super) fn direct_reader(&self, pack: PackId) -> Result<OwnedFd> {
+        let flags = OPEN | OFlags::RDONLY | OFlags::DIRECT;
+        openat(&self.0, name_of(pack), flags, Mode::empty())
+    }
+
     /// Opens a pack for reading and writing.
     pub(super) fn writer(&self, pack: PackId) -> Result<OwnedFd> {
         openat(&self.0, name_of(pack), OPEN | OFlags::RDWR, Mode::empty())

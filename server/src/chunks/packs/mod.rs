@@ -9,6 +9,7 @@ mod disk;
 mod health;
 mod lane;
 mod reader;
+mod recent;
 mod record;
 mod recover;
 mod syncer;
@@ -32,6 +33,7 @@ use self::directory::Directory;
 use self::disk::{Disk, Kernel};
 use self::health::Health;
 use self::lane::{LaneThreads, Limits};
+use self::recent::Recent;
 pub use self::record::CHUNK_BYTES_MAX;
 use self::recover::{Recovered, recover, seal};
 use self::table::Table;
@@ -57,7 +59,7 @@ pub struct PackOptions {
     pub small_queued_max: usize,
     /// Bulk appends that may be queued; the next ones wait.
     pub bulk_queued_max: usize,
-    /// Packs that are kept open for reading, a descriptor each.
+    /// Packs that are kept open for reading, two descriptors each.
     pub open_packs_max: usize,
     /// Whether the packs that could be appended to are sealed first: those that are mostly dead can then
     /// be rewritten like all others.
@@ -101,6 +103,9 @@ pub fn open(
     Ok((Arc::new(packs), found))
 }
 
+/// Chunks that are remembered as read lately: when large, about as many bytes as a server has memory.
+const RECENT_CHUNKS: usize = 16_384;
+
 /// Bytes of a pack that a chunk takes besides its own.
 pub const RECORD_HEAD_BYTES: u64 = record::HEAD_BYTES as u64;
 
@@ -120,6 +125,7 @@ fn open_on(
         disk,
         health: Health::default(),
         table: Table::new(options.open_packs_max),
+        recent: Recent::new(RECENT_CHUNKS),
         pack_bytes_max: options.pack_bytes_max,
     });
     let Recovered { found, mut tails } = recover(&store, known)?;
@@ -151,6 +157,7 @@ struct Store {
     disk: Box<dyn Disk>,
     health: Health,
     table: Table,
+    recent: Recent,
     pack_bytes_max: u64,
 }
 

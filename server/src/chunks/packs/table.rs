@@ -1,5 +1,5 @@
-//! Which packs there are, how far each of them holds durable records, and the descriptors that are kept
-//! open for reading: the most recently used, up to a limit.
+//! Which packs there are, how far each of them holds durable records, and those that are kept open for
+//! reading: the most recently used, up to a limit.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -28,8 +28,16 @@ struct Pack {
 }
 
 struct Reader {
-    file: Arc<OwnedFd>,
+    files: Arc<Files>,
     used: u64,
+}
+
+/// A pack that is open for reading.
+pub(super) struct Files {
+    /// Through the page cache.
+    pub(super) cached: OwnedFd,
+    /// Past it, where the filesystem can do that.
+    pub(super) direct: Option<OwnedFd>,
 }
 
 impl Table {
@@ -46,7 +54,7 @@ impl Table {
         known.sealed = sealed;
     }
 
-    /// Forgets a pack and closes its descriptor, once its last reader is done.
+    /// Forgets a pack and closes its descriptors, once its last reader is done.
     pub(super) fn remove(&self, pack: PackId) {
         let mut inner = self.lock();
         let gone = inner.packs.remove(&pack);
@@ -65,26 +73,26 @@ impl Table {
         all
     }
 
-    /// A pack's descriptor, if it is kept open.
-    pub(super) fn reader(&self, pack: PackId) -> Option<Arc<OwnedFd>> {
+    /// A pack's descriptors, if they are kept open.
+    pub(super) fn reader(&self, pack: PackId) -> Option<Arc<Files>> {
         let mut inner = self.lock();
         inner.clock += 1;
         let used = inner.clock;
         let reader = inner.packs.get_mut(&pack)?.reader.as_mut()?;
         reader.used = used;
-        Some(Arc::clone(&reader.file))
+        Some(Arc::clone(&reader.files))
     }
 
-    /// Keeps a descriptor, unless the pack was removed while it was opened: then it must not outlive
-    /// its one use, or the disk space would not come back.
-    pub(super) fn keep(&self, pack: PackId, file: &Arc<OwnedFd>) {
+    /// Keeps descriptors, unless the pack was removed while it was opened: then they must not outlive
+    /// their one use, or the disk space would not come back.
+    pub(super) fn keep(&self, pack: PackId, files: &Arc<Files>) {
         let mut guard = self.lock();
         let inner = &mut *guard;
         if inner.open >= self.open_max {
             inner.close_the_longest_idle();
         }
         inner.clock += 1;
-        let reader = Reader { file: Arc::clone(file), used: inner.clock };
+        let reader = Reader { files: Arc::clone(files), used: inner.clock };
         if let Some(known) = inner.packs.get_mut(&pack) {
             inner.open += usize::from(known.reader.replace(reader).is_none());
         }
@@ -115,14 +123,13 @@ impl Pack {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::os::fd::OwnedFd;
     use std::sync::Arc;
 
-    use super::Table;
+    use super::{Files, Table};
     use crate::model::PackId;
 
-    fn descriptor() -> Arc<OwnedFd> {
-        Arc::new(File::open("/dev/null").unwrap().into())
+    fn descriptor() -> Arc<Files> {
+        Arc::new(Files { cached: File::open("/dev/null").unwrap().into(), direct: None })
     }
 
     #[test]
