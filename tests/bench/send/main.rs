@@ -49,9 +49,17 @@ struct Arguments {
     connections: usize,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
+    // A program that waits for one answer before it asks again has one thread.
+    let mut runtime = match arguments.in_flight {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let authority = std::fs::read(&arguments.ca)?;
     let mut channels = Vec::new();
     for _ in 0..arguments.connections {
