@@ -25,8 +25,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Appends of at least this many bytes are bulk: of a smaller one, what fills its last block would
-    /// be more than a hundredth.
+    /// Appends of at least this many bytes are bulk: what fills their last block is then at most 0.4 % of
+    /// them.
     const BULK_BYTES: u64 = 1 << 20;
 
     /// The lane for an append of so many bytes.

@@ -77,8 +77,10 @@ impl Blocks {
         let bytes = &self.memory[self.start..self.start + self.filled];
         let write = || write_all(disk, file, &mut [IoSlice::new(bytes)], offset);
         match write() {
-            // Refused for where it lies or how long it is, and not begun.
+            // Refused for where it lies or how long it is, by a disk with larger blocks: written again
+            // from the start of it, and through the page cache until the pack is full.
             Err(Errno::INVAL) if fcntl_getfl(file)?.contains(OFlags::DIRECT) => {
+                tracing::debug!("a pack is written through the page cache");
                 fcntl_setfl(file, OFlags::empty())?;
                 write()?;
             }
@@ -100,7 +102,7 @@ pub(super) fn read(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<B
         match pread(file, rest, offset - before as u64 + filled as u64) {
             Ok(read) => {
                 filled += read;
-                // Only the end of the file is no end of a block.
+                // The end of the file, or a filesystem that cannot go on from here.
                 if read == 0 || filled % BLOCK_BYTES != 0 {
                     break;
                 }

@@ -1,6 +1,6 @@
 //! The few system calls whose failure decides whether a store may go on. They stand behind a trait so
 //! that tests can make the i-th of them fail; production pays one indirect call for a system call.
-//! Nothing here knows what it writes, and no call that failed is tried again.
+//! Nothing here knows what it writes, and no call that failed is tried again in the same way.
 
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;

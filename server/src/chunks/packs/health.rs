@@ -1,7 +1,8 @@
 //! Whether the store may still be written to, and what a failed system call means for that. The rule: a
 //! full disk is an answer, descriptors that ran out are a pause, and after anything else, a failed
 //! fdatasync above all, nobody knows what is on the disk: nothing more is accepted until it is read
-//! again at the next start. Nothing is ever tried a second time.
+//! again at the next start. (A write in blocks that the filesystem refuses as such, `blocks`, has not
+//! failed yet: it is made once more as an ordinary one.)
 
 use std::io;
 use std::sync::OnceLock;

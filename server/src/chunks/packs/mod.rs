@@ -1,7 +1,8 @@
 //! Chunks in pack files on local disk. `record` is the format; a `lane` is a `writer` and a `syncer`
-//! thread around the `tail` of an open pack, and writes large batches in `blocks`; `reader` and `walk` take chunks out again; `recover` is
-//! what happens at start. All of them share a `Store`: the `directory`, the `disk` (its failing calls),
-//! the `table` of packs and the store's `health`.
+//! thread around the `tail` of an open pack, and writes large batches in `blocks`; `reader` and `walk`
+//! take chunks out again, and remember the `recent` ones; `recover` is what happens at start. All of them
+//! share a `Store`: the `directory`, the `disk` (its failing calls), the `table` of packs and the store's
+//! `health`.
 
 mod blocks;
 mod directory;

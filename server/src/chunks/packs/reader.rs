@@ -99,19 +99,23 @@ fn files(store: &Store, pack: PackId) -> Result<Option<Arc<Files>>> {
     }
     match store.directory.reader(pack) {
         Ok(cached) => {
-            let direct = store.directory.direct_reader(pack).ok();
+            let direct = match store.directory.direct_reader(pack) {
+                Err(errno @ (Errno::MFILE | Errno::NFILE)) => return Err(busy(errno)),
+                direct => direct.ok(),
+            };
             let files = Arc::new(Files { cached, direct });
             store.table.keep(pack, &files);
             Ok(Some(files))
         }
         Err(Errno::NOENT) => Ok(None),
-        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
-            let busy =
-                Error::unavailable("the server is out of descriptors", Duration::from_secs(1));
-            Err(busy.op("chunks.read").source(io::Error::from(errno)))
-        }
+        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(busy(errno)),
         Err(errno) => Err(Error::internal("chunks.read", io::Error::from(errno))),
     }
+}
+
+fn busy(errno: Errno) -> Error {
+    let busy = Error::unavailable("the server is out of descriptors", Duration::from_secs(1));
+    busy.op("chunks.read").source(io::Error::from(errno))
 }
 
 /// A record's bytes. A large one gets into the page cache when it is read again. (Whether it is there
@@ -126,9 +130,12 @@ fn read_record(
         && place.length >= DIRECT_BYTES_MIN
         && !store.recent.note(hash)
     {
-        match blocks::read(direct.as_fd(), place.offset, HEAD_BYTES + place.length as usize) {
-            Err(Errno::INVAL) => {}
-            read => return read,
+        let length = HEAD_BYTES + place.length as usize;
+        // What does not come this way is for the ordinary read to judge.
+        if let Ok(record) = blocks::read(direct.as_fd(), place.offset, length)
+            && record.len() == length
+        {
+            return Ok(record);
         }
     }
     read_through(files.cached.as_fd(), place)

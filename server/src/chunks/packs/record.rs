@@ -40,7 +40,7 @@ use crate::model::{ChunkHash, PackId};
 /// Bytes of a file header, of a record before its chunk, and of a footer.
 pub(super) const HEAD_BYTES: usize = 64;
 
-/// What a write must begin and end at to go past the page cache: no disk asks for more.
+/// What a write must begin and end at to go past the page cache, on all disks but the rarest.
 pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// The longest chunk a record may hold, in bytes. It bounds what a reader of a pack must allocate.

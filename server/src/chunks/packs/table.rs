@@ -41,7 +41,7 @@ pub(super) struct Files {
 }
 
 impl Table {
-    /// An empty one that keeps at most so many descriptors.
+    /// An empty one that keeps at most so many packs open.
     pub(super) fn new(open_max: usize) -> Self {
         Self { inner: Mutex::default(), open_max: open_max.max(1) }
     }

@@ -1,9 +1,10 @@
 //! The one writer: a thread that takes jobs from two lanes and commits them in groups, so that a busy
 //! server pays one fsync for many changes and a single change pays one of its own.
 //!
-//! A job is a whole transaction to its caller. It runs in a savepoint of the group's transaction, so
-//! one that fails takes nothing with it; it is run again when the disk was full and the reserve made
-//! room, so it must not consume what it was made of. Answers go out after the commit.
+//! A job is a whole transaction to its caller: one that fails takes nothing with it. Most that fail have
+//! not written anything; after one that has, the group is rolled back and run again with a savepoint for
+//! each. It is run again, too, when the disk was full and the reserve made room. So a job must not consume
+//! what it was made of. Answers go out after the commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,6 +27,10 @@ use crate::model::{AccountId, UploadId};
 const GROUP_JOBS_MAX: usize = 256;
 /// Rows of one commit, more or less: a job is never cut.
 const GROUP_ROWS_MAX: u64 = 5_000;
+
+/// Groups that are run with savepoints at once after one that had to be run again: whoever is refused
+/// half done over and over costs the others a savepoint each, and not a second run.
+const GROUPS_APART: usize = 32;
 
 /// What a job sees: the connection inside the group's transaction.
 pub(super) struct Tx<'a> {
@@ -67,7 +72,7 @@ impl<'a> Tx<'a> {
 
 /// A change waiting for its turn.
 pub(super) trait Job: Send {
-    /// Does it, inside a savepoint; whether it is to be kept.
+    /// Does it, perhaps not for the first time; whether it is to be kept.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Answers the caller: with what `run` gave, or with why the commit did not happen.
     fn settle(self: Box<Self>, failure: Option<Error>);
@@ -81,7 +86,7 @@ struct Pending<T, F> {
 
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        // What a panic leaves half done is rolled back with the savepoint, like every refused job.
+        // What a panic leaves half done is rolled back like what any refused job does.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
             .unwrap_or_else(|_| Err(Error::internal("writer", "a job panicked")));
         let keep = outcome.is_ok();
@@ -125,7 +130,7 @@ impl Writer {
             .name("db-writer".to_owned())
             .spawn(move || {
                 let _end = End { jobs: Arc::clone(&jobs), broken: Arc::clone(&flag) };
-                Loop { conn, jobs, broken: flag, committed, make_room }.run();
+                Loop { conn, jobs, broken: flag, committed, make_room, apart: 0 }.run();
             })
             .map_err(|error| Error::internal("writer.start", error))?;
         Ok(Self { queue, broken, thread: Some(thread) })
@@ -186,6 +191,8 @@ struct Loop {
     broken: Arc<AtomicBool>,
     committed: Committed,
     make_room: MakeRoom,
+    /// Groups that are still to be run with savepoints.
+    apart: usize,
 }
 
 impl Loop {
@@ -204,27 +211,29 @@ impl Loop {
         }
     }
 
-    /// Commits the first job and those that wait behind it; whom to tell. While the disk is full and its
-    /// reserve makes room, all of them are run again: SQLite has rolled back a commit that found none.
-    fn group(&self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
-        let mut each = Each::Bare;
+    /// Commits the first job and those that wait behind it; whom to tell. All of them are run again after
+    /// one that failed half done, and while the disk is full and its reserve makes room: SQLite has rolled
+    /// back a commit that found none.
+    fn group(&mut self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
         loop {
-            let outcome = match self.attempt(lane, group, each) {
-                Ok(Some(touched)) => return Ok(touched),
+            let each = if self.apart > 0 { Each::InSavepoint } else { Each::Bare };
+            match self.attempt(lane, group, each) {
+                Ok(Some(touched)) => {
+                    self.apart = self.apart.saturating_sub(1);
+                    return Ok(touched);
+                }
                 Ok(None) => {
                     self.roll_back();
-                    each = Each::InSavepoint;
-                    continue;
+                    self.apart = GROUPS_APART;
                 }
-                Err(error) => Err(error),
-            };
-            if outcome.as_ref().is_err_and(|error: &Error| error.kind() == Kind::DiskFull) {
-                self.roll_back();
-                if (self.make_room)() {
-                    continue;
+                Err(error) if error.kind() == Kind::DiskFull => {
+                    self.roll_back();
+                    if !(self.make_room)() {
+                        return Err(error);
+                    }
                 }
+                Err(error) => return Err(error),
             }
-            return outcome;
         }
     }
 
@@ -271,6 +280,10 @@ impl Loop {
         }
         let (touched, rows) = (tx.touched.len(), self.conn.total_changes());
         if job.run(tx) {
+            // SQLite may have ended the transaction under a job that did not mind.
+            if self.conn.is_autocommit() {
+                return Err(unknown());
+            }
             if let Each::InSavepoint = each {
                 self.statement("RELEASE job")?;
             }

@@ -262,6 +262,32 @@ async fn a_full_disk_leaves_no_trace_and_may_be_tried_again() {
 }
 
 #[tokio::test]
+async fn a_disk_that_is_full_in_the_middle_of_a_bulk_append_is_cut_back() {
+    const LENGTH: usize = 6 << 20;
+    for room in [0, 4096, 100_000, 4 << 20, (5 << 20) + 1, LENGTH as u64] {
+        let (mut house, disk) = (House::new(), Faulty::default());
+        house.pack_bytes_max = 64 << 20;
+        let (packs, _) = house.open_on(disk.clone());
+        let before = house.append(&packs, Lane::Bulk, 1000).await;
+        let path = house.path(before.place.pack);
+        assert_eq!(disk.state().writes_in_blocks, 1);
+        disk.set(|state| state.room = Some(room));
+        assert_eq!(try_append(&packs, Lane::Bulk, 7, LENGTH).await, Err(Kind::DiskFull));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 8192);
+
+        disk.set(|state| (state.room, state.write_bytes_max) = (None, Some(1_000_000)));
+        let after = house.append(&packs, Lane::Bulk, LENGTH).await;
+        assert_eq!((after.place.pack, after.place.offset), (before.place.pack, 8192));
+        assert!(disk.state().writes_in_blocks > 6, "it still goes past the page cache");
+        house.check(&packs).await;
+        drop(packs);
+        let (packs, found) = house.open();
+        assert_eq!(found, []);
+        house.check(&packs).await;
+    }
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_at_the_rollover_only_costs_the_footer() {
     let (mut house, disk) = (House::new(), Faulty::default());
     let (packs, _) = house.open_on(disk.clone());

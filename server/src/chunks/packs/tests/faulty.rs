@@ -5,9 +5,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, Result};
 
 use crate::chunks::packs::disk::{Disk, Kernel};
+use crate::chunks::packs::record::BLOCK_BYTES;
 
 /// The test's handle; the clone that is given to the store is the disk.
 #[derive(Clone, Default)]
@@ -19,6 +21,8 @@ pub(super) struct State {
     pub(super) syncs: usize,
     /// Calls of write that wrote something.
     pub(super) writes: usize,
+    /// Those of them that went past the page cache.
+    pub(super) writes_in_blocks: usize,
     /// Names of the calls so far.
     pub(super) calls: Vec<&'static str>,
     /// Which sync fails.
@@ -74,6 +78,17 @@ impl Faulty {
     }
 }
 
+/// As much of the pieces as fits, where they lie.
+fn fitting<'a>(pieces: &'a [IoSlice<'_>], mut room: usize) -> Vec<IoSlice<'a>> {
+    let mut fitting = Vec::new();
+    for piece in pieces {
+        let taken = &piece[..piece.len().min(room)];
+        room -= taken.len();
+        fitting.push(IoSlice::new(taken));
+    }
+    fitting
+}
+
 impl Disk for Faulty {
     fn write(&self, file: BorrowedFd<'_>, pieces: &[IoSlice<'_>], offset: u64) -> Result<usize> {
         let mut state = self.state();
@@ -81,16 +96,18 @@ impl Disk for Faulty {
         if let Some(errno) = state.write_error {
             return Err(errno);
         }
-        let room =
-            state.room.unwrap_or(u64::MAX).min(state.write_bytes_max.unwrap_or(usize::MAX) as u64);
+        // Past the page cache a disk takes whole blocks, and has whole blocks of room.
+        let in_blocks = fcntl_getfl(file)?.contains(OFlags::DIRECT);
+        let block = if in_blocks { BLOCK_BYTES } else { 1 };
+        let room = usize::try_from(state.room.unwrap_or(u64::MAX)).unwrap() / block * block;
         if room == 0 {
             return Err(Errno::NOSPC);
         }
-        let mut fitting: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
-        fitting.truncate(usize::try_from(room).unwrap());
-        let written = Kernel.write(file, &[IoSlice::new(&fitting)], offset)?;
+        let bytes_max = state.write_bytes_max.unwrap_or(usize::MAX / 2).next_multiple_of(block);
+        let written = Kernel.write(file, &fitting(pieces, room.min(bytes_max)), offset)?;
         state.room = state.room.map(|room| room - written as u64);
         state.writes += 1;
+        state.writes_in_blocks += usize::from(in_blocks);
         Ok(written)
     }
 
