@@ -177,21 +177,14 @@ impl Drop for End {
     }
 }
 
-/// How the jobs of a transaction are kept apart. Most fail before they have written anything, if they fail
-/// at all; a savepoint would cost each of them a tenth of its time.
-#[derive(Clone, Copy)]
-enum Each {
-    Bare,
-    InSavepoint,
-}
-
 struct Loop {
     conn: Connection,
     jobs: Arc<Queue>,
     broken: Arc<AtomicBool>,
     committed: Committed,
     make_room: MakeRoom,
-    /// Groups that are still to be run with savepoints.
+    /// Groups still to be run with a savepoint for each job. Most jobs fail before they have written
+    /// anything, if they fail at all, and it would cost each of them a tenth of its time.
     apart: usize,
 }
 
@@ -216,8 +209,7 @@ impl Loop {
     /// back a commit that found none.
     fn group(&mut self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Vec<AccountId>> {
         loop {
-            let each = if self.apart > 0 { Each::InSavepoint } else { Each::Bare };
-            match self.attempt(lane, group, each) {
+            match self.attempt(lane, group) {
                 Ok(Some(touched)) => {
                     self.apart = self.apart.saturating_sub(1);
                     return Ok(touched);
@@ -239,12 +231,7 @@ impl Loop {
 
     /// Runs the first job and those that wait behind it in one transaction. `None` if one of them failed
     /// half done where that cannot be taken back by itself.
-    fn attempt(
-        &self,
-        lane: Lane,
-        group: &mut Vec<Box<dyn Job>>,
-        each: Each,
-    ) -> Result<Option<Vec<AccountId>>> {
+    fn attempt(&self, lane: Lane, group: &mut Vec<Box<dyn Job>>) -> Result<Option<Vec<AccountId>>> {
         if self.broken.load(Ordering::Acquire) {
             return Err(read_only("writer"));
         }
@@ -254,7 +241,7 @@ impl Loop {
         let mut next = 0;
         loop {
             while next < group.len() {
-                if !self.step(&mut tx, &mut group[next], each)? {
+                if !self.step(&mut tx, &mut group[next])? {
                     return Ok(None);
                 }
                 next += 1;
@@ -274,8 +261,8 @@ impl Loop {
     }
 
     /// Runs one job. If it fails it has done nothing, or the answer is false.
-    fn step(&self, tx: &mut Tx<'_>, job: &mut Box<dyn Job>, each: Each) -> Result<bool> {
-        if let Each::InSavepoint = each {
+    fn step(&self, tx: &mut Tx<'_>, job: &mut Box<dyn Job>) -> Result<bool> {
+        if self.apart > 0 {
             self.statement("SAVEPOINT job")?;
         }
         let (touched, rows) = (tx.touched.len(), self.conn.total_changes());
@@ -284,7 +271,7 @@ impl Loop {
             if self.conn.is_autocommit() {
                 return Err(unknown());
             }
-            if let Each::InSavepoint = each {
+            if self.apart > 0 {
                 self.statement("RELEASE job")?;
             }
             return Ok(true);
@@ -301,7 +288,7 @@ impl Loop {
         if self.conn.is_autocommit() {
             return Err(unknown());
         }
-        if let Each::Bare = each {
+        if self.apart == 0 {
             return Ok(self.conn.total_changes() == rows);
         }
         self.statement("ROLLBACK TO job")?;
