@@ -37,15 +37,17 @@ class Workload:
 
 
 def take_turns(workload, stage, rounds, skip):
-    """Every contestant once a round, always in the same order: A B A B. Gives each one's rates."""
-    rates = {c.name: [] for c in workload.contestants if c.name not in skip}
+    """Every contestant once a round, and nobody always first, who would pay for what the round's fresh bytes
+    did to the machine's memory and disk: A B C, B C A. Gives each one's rates."""
+    contestants = [c for c in workload.contestants if c.name not in skip]
+    rates = {c.name: [] for c in contestants}
     for round in range(rounds):
         workload.prepare(stage, round)
-        for contestant in workload.contestants:
-            if contestant.name in rates:
-                amount = contestant.amount or workload.amount
-                rates[contestant.name].append(amount / one_turn(contestant, stage, round))
-                print(f"  {workload.name} {round + 1}/{rounds} {contestant.name}", file=sys.stderr, flush=True)
+        first = round * len(contestants) // rounds
+        for contestant in contestants[first:] + contestants[:first]:
+            amount = contestant.amount or workload.amount
+            rates[contestant.name].append(amount / one_turn(contestant, stage, round))
+            print(f"  {workload.name} {round + 1}/{rounds} {contestant.name}", file=sys.stderr, flush=True)
     return rates
 
 
