@@ -29,8 +29,9 @@ impl Lane {
     /// them.
     const BULK_BYTES: u64 = 1 << 20;
 
-    /// The lane for an append of so many bytes.
-    pub fn of(bytes: u64) -> Self {
+    /// The lane for an append of these chunks.
+    pub fn of(chunks: &[NewChunk]) -> Self {
+        let bytes: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
         if bytes >= Self::BULK_BYTES { Self::Bulk } else { Self::Small }
     }
 }

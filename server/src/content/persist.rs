@@ -63,10 +63,9 @@ impl Contents {
         let marked: Vec<(bool, &NewChunk)> = fresh.zip(&batch.chunks).collect();
         let new: Vec<NewChunk> =
             marked.iter().filter(|(fresh, _)| *fresh).map(|(_, chunk)| (*chunk).clone()).collect();
-        let bytes = new.iter().map(|chunk| u64::from(chunk.length)).sum();
         let mut places = match new.is_empty() {
             true => Vec::new(),
-            false => self.chunks.append(Lane::of(bytes), new).await?,
+            false => self.chunks.append(Lane::of(&new), new).await?,
         }
         .into_iter();
         marked

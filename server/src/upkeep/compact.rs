@@ -88,8 +88,7 @@ impl Upkeep {
         if chunks.is_empty() {
             return Ok(0);
         }
-        let bytes = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
-        let places = self.chunks.append(Lane::of(bytes), chunks).await?;
+        let places = self.chunks.append(Lane::of(&chunks), chunks).await?;
         let moved = from.into_iter().zip(places);
         let moved: Vec<_> = moved.map(|(row, to)| (row.hash, row.place, to)).collect();
         let count = moved.len();
