@@ -118,21 +118,25 @@ pub(super) fn read(file: BorrowedFd<'_>, offset: u64, length: usize) -> Result<B
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
-    use std::io::IoSlice;
+    use std::io::{IoSlice, Write};
     use std::os::fd::AsFd;
 
-    use rustix::fs::{OFlags, fcntl_getfl};
-    use tempfile::TempDir;
+    use tempfile::{NamedTempFile, TempPath};
 
     use super::{Blocks, STAGE_BYTES};
     use crate::chunks::packs::disk::Kernel;
 
+    /// A file with these bytes that is written to in blocks, and where it lies.
+    fn taken(bytes: &[u8]) -> (File, TempPath) {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        Blocks::take(file.as_file().as_fd());
+        file.into_parts()
+    }
+
     #[test]
     fn pieces_of_any_length_come_together_in_order() {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("file");
-        let file = File::create(&path).unwrap();
-        Blocks::take(file.as_fd());
+        let (file, there) = taken(b"");
         let noise: Vec<u8> = (0..2 * STAGE_BYTES + 3 * 4096).map(|i| (i * i / 7) as u8).collect();
         let cuts = [0, 1, 64, 4096, 5000, STAGE_BYTES - 1, STAGE_BYTES + 9, 2 * STAGE_BYTES];
         let mut pieces: Vec<_> = cuts.windows(2).map(|cut| &noise[cut[0]..cut[1]]).collect();
@@ -142,31 +146,24 @@ mod tests {
         for offset in [0, noise.len() as u64] {
             blocks.write_all(&Kernel, file.as_fd(), &pieces, offset).unwrap();
         }
-        assert!(fs::read(&path).unwrap() == [&noise[..], &noise].concat());
+        assert!(fs::read(&there).unwrap() == [&noise[..], &noise].concat());
     }
 
     #[test]
     fn what_ends_with_the_memory_leaves_nothing_to_write() {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("file");
-        let file = File::create(&path).unwrap();
-        Blocks::take(file.as_fd());
+        let (file, there) = taken(b"");
         for (bytes, length) in [(STAGE_BYTES, STAGE_BYTES), (0, STAGE_BYTES)] {
             let bytes = vec![7; bytes];
             let pieces = [IoSlice::new(b""), IoSlice::new(&bytes), IoSlice::new(b"")];
             Blocks::new().write_all(&Kernel, file.as_fd(), &pieces, 0).unwrap();
-            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64);
+            assert_eq!(fs::metadata(&there).unwrap().len(), length as u64);
         }
     }
 
     #[test]
     fn what_is_read_is_what_lies_there_up_to_the_end_of_the_file() {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("file");
         let noise: Vec<u8> = (0..20_000_u32).map(|i| (i * i / 7) as u8).collect();
-        fs::write(&path, &noise).unwrap();
-        let file = File::open(&path).unwrap();
-        Blocks::take(file.as_fd());
+        let (file, _there) = taken(&noise);
         for offset in [0, 1, 4095, 4096, 8191, 12_345, 19_999, 20_000, 24_576] {
             for length in [1, 64, 4096, 4097, 8192, 20_000] {
                 let read = super::read(file.as_fd(), offset as u64, length).unwrap();
@@ -174,16 +171,5 @@ mod tests {
                 assert!(read == noise[there], "{length} from {offset}");
             }
         }
-    }
-
-    #[test]
-    fn a_write_that_the_disk_refuses_in_blocks_goes_through_the_page_cache() {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("file");
-        let file = File::create(&path).unwrap();
-        Blocks::take(file.as_fd());
-        Blocks::new().write_all(&Kernel, file.as_fd(), &[IoSlice::new(b"odd")], 5).unwrap();
-        assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::DIRECT));
-        assert_eq!(fs::read(&path).unwrap(), b"\0\0\0\0\0odd");
     }
 }

@@ -86,7 +86,7 @@ impl Tail {
             pieces.push(IoSlice::new(head));
             pieces.extend(chunk.data.iter().map(|piece| IoSlice::new(piece)));
         }
-        let padding = self.padding(&blocks, end, 0);
+        let padding = self.padding(blocks.is_some(), end, 0);
         pieces.push(IoSlice::new(&padding));
         self.write_at_end(store, &mut pieces, end + padding.len() as u64, blocks)?;
         Ok(places)
@@ -105,7 +105,7 @@ impl Tail {
         store: &Store,
         blocks: Option<&mut Blocks>,
     ) -> Result<(), Failure> {
-        let padding = self.padding(&blocks, self.end, HEAD_BYTES);
+        let padding = self.padding(blocks.is_some(), self.end, HEAD_BYTES);
         let at = self.end + padding.len() as u64;
         let footer = record::footer(self.pack, at);
         let pieces = &mut [IoSlice::new(&padding), IoSlice::new(&footer)];
@@ -115,11 +115,9 @@ impl Tail {
         }
     }
 
-    fn padding(&self, blocks: &Option<&mut Blocks>, at: u64, before_block: usize) -> Vec<u8> {
-        match blocks {
-            Some(_) => record::padding(self.pack, at, before_block),
-            None => Vec::new(),
-        }
+    /// What fills up to a block, or up to so many bytes before one.
+    fn padding(&self, in_blocks: bool, at: u64, before_block: usize) -> Vec<u8> {
+        if in_blocks { record::padding(self.pack, at, before_block) } else { Vec::new() }
     }
 
     fn write_at_end(

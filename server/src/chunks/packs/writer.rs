@@ -37,7 +37,7 @@ impl Writer {
     ) -> Self {
         let queue = Queue { appends, held: None };
         let blocks = limits.in_blocks.then(Blocks::new);
-        if let (Some(tail), true) = (&tail, limits.in_blocks) {
+        if let (Some(tail), Some(_)) = (&tail, &blocks) {
             Blocks::take(tail.file.as_fd());
         }
         Self { store, limits, tail, blocks, queue, written }
@@ -60,7 +60,7 @@ impl Writer {
     /// one that fits into no pack gets a longer one of its own.
     fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
         self.store.health.check()?;
-        let in_blocks = self.limits.in_blocks;
+        let in_blocks = self.blocks.is_some();
         let empty = if in_blocks { BLOCK_BYTES } else { HEAD_BYTES } as u64;
         let is_full = |tail: &Tail| tail.end > empty && self.room(tail) < bytes;
         if self.tail.as_ref().is_some_and(is_full)
@@ -78,7 +78,7 @@ impl Writer {
 
     /// Bytes of records that still fit into a pack.
     fn room(&self, tail: &Tail) -> u64 {
-        let padding_max = if self.limits.in_blocks { 2 * BLOCK_BYTES } else { 0 };
+        let padding_max = if self.blocks.is_some() { 2 * BLOCK_BYTES } else { 0 };
         self.store.room(tail).saturating_sub(padding_max as u64)
     }
 

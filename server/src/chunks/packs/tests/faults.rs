@@ -1,7 +1,6 @@
 //! What a failing disk does to the store: what was acknowledged stays, what was not is told so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -142,7 +141,7 @@ async fn appends_that_wait_share_a_sync_and_are_written_during_the_one_before() 
     waiting.push(spawn_append(&packs, Lane::Small, 2));
     disk.until(|state| state.writes == writes + 2).await;
     waiting.extend((3..30).map(|seed| spawn_append(&packs, Lane::Small, seed)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    disk.time_to_go_wrong().await;
     assert!(waiting.iter().all(|append| !append.is_finished()), "nothing is durable yet");
     assert_eq!(scan_all(&*packs, pack, 99).await.len(), 1, "and a scan does not show it");
     disk.set(|state| state.held = false);
@@ -183,7 +182,7 @@ async fn the_queue_is_bounded() {
     let waiting: Vec<_> = (1..40).map(|seed| spawn_append(&packs, Lane::Small, seed)).collect();
     // One to four in the sync, four ahead of it, one that the writer cannot hand over.
     disk.until(|state| state.writes >= writes + 6).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    disk.time_to_go_wrong().await;
     assert!(disk.state().writes <= writes + 9);
     disk.set(|state| state.held = false);
     for append in waiting {
@@ -204,7 +203,7 @@ async fn an_append_without_a_place_in_the_queue_is_never_written_once_it_is_give
     disk.set(|state| state.held = true);
     let waiting: Vec<_> = (1..40).map(|seed| spawn_append(&packs, Lane::Small, seed)).collect();
     disk.until(|state| state.writes >= writes + 6).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    disk.time_to_go_wrong().await;
     for append in waiting {
         append.abort();
         assert!(append.await.unwrap_err().is_cancelled());
@@ -226,7 +225,7 @@ async fn dropping_the_store_waits_until_all_is_done() {
     assert!(abandoned.await.unwrap_err().is_cancelled());
     let packs = Arc::into_inner(packs).unwrap();
     let dropping = std::thread::spawn(move || drop(packs));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    disk.time_to_go_wrong().await;
     assert!(!dropping.is_finished());
     disk.set(|state| state.held = false);
     dropping.join().unwrap();
@@ -339,6 +338,18 @@ async fn writes_that_stop_short_are_gone_on_with() {
     for length in [1, 333, 1000, 20_000] {
         house.append(&packs, Lane::Bulk, length).await;
     }
+    house.check(&packs).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_writes_past_the_page_cache_gets_ordinary_ones() {
+    let (mut house, disk) = (House::new(), Faulty::default());
+    disk.set(|state| state.refuses_blocks = true);
+    let (packs, _) = house.open_on(disk.clone());
+    for length in [1, 5000] {
+        house.append(&packs, Lane::Bulk, length).await;
+    }
+    assert_eq!(disk.state().writes_in_blocks, 0);
     house.check(&packs).await;
 }
 

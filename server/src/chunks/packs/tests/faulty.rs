@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) truncate_error: Option<Errno>,
     /// Syncs wait while this is set.
     pub(super) held: bool,
+    /// Writes past the page cache are refused.
+    pub(super) refuses_blocks: bool,
     /// The most bytes that one write takes.
     pub(super) write_bytes_max: Option<usize>,
 }
@@ -65,6 +67,13 @@ impl Faulty {
         }
         self.set(|state| state.held = false);
         panic!("that never came about");
+    }
+
+    /// Long enough for what must not happen while syncs are held: a store that does it is seen most of
+    /// the time, one that does not is never blamed.
+    pub(super) async fn time_to_go_wrong(&self) {
+        assert!(self.state().held);
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
     fn count_sync(&self, call: &'static str) -> Result<()> {
@@ -98,6 +107,9 @@ impl Disk for Faulty {
         }
         // Past the page cache a disk takes whole blocks, and has whole blocks of room.
         let in_blocks = fcntl_getfl(file)?.contains(OFlags::DIRECT);
+        if in_blocks && state.refuses_blocks {
+            return Err(Errno::INVAL);
+        }
         let block = if in_blocks { BLOCK_BYTES } else { 1 };
         let room = usize::try_from(state.room.unwrap_or(u64::MAX)).unwrap() / block * block;
         if room == 0 {
