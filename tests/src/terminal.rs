@@ -28,7 +28,9 @@ impl Terminal {
     ///
     /// When there is no `script`.
     pub fn open(shell: &str, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new("script");
+        let mut command = Command::new("env");
+        // What is run with nohup ignores that its terminal goes; a person's shell does not.
+        command.args(["--default-signal=HUP", "script"]);
         // Without the log of a session, and with the shell's own exit code.
         command.args(["--quiet", "--return", "--flush", "--command", shell, "/dev/null"]);
         prepare(&mut command);
