@@ -71,9 +71,12 @@ class Depot:
                     "--password-file", self.password_file, "--ca", self.data / "tls" / "ca.pem")
 
     def client(self, account, *words):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DEPOT_")}
-        environment["DEPOT_STATE_DIR"] = str(self.state / "clients" / account)
-        return run([self.options.depot, "--no-input", *words], env=environment)
+        return run([self.options.depot, "--no-input", *words], env=self.environment(account))
+
+    def environment(self, account):
+        """In which a client is that account's, whoever is logged in on this machine."""
+        others = {name: value for name, value in os.environ.items() if not name.startswith("DEPOT_")}
+        return {**others, "DEPOT_STATE_DIR": str(self.state / "clients" / account)}
 
     def send(self, to, count, in_flight, connections):
         """Sends messages through the load generator and gives the seconds that the sends took."""
