@@ -16,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -36,8 +35,6 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const FRAME_BYTES: u32 = 262_135;
 /// Bytes of one call that HTTP/2 holds for sending.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
-/// rustls reads a record's header and body in two calls unless somebody reads ahead for it.
-const READ_AHEAD_BYTES: usize = 16 << 10;
 /// Streams reset by our own errors before a peer is taken for an attacker (CVE-2025-8671).
 const LOCAL_RESETS_MAX: usize = 1_024;
 /// Streams reset by the peer and not yet seen by us (CVE-2023-44487).
@@ -185,7 +182,6 @@ where
             counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         };
         let stream = InspectWriter::new(stream, count);
-        let stream = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
         let stream = match timeout(self.bounds.handshake, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
