@@ -1,6 +1,6 @@
 """The workloads of files: one large one, and a tree of small ones, both ways. `s` is the stage, `r` the round."""
 
-from harness.stage import clear, fresh_file, fresh_tree, lay, same
+from harness.stage import clear, fresh_file, fresh_tree, lay, same, warm
 from harness.turns import Contestant, Workload, run
 
 GIB = 1 << 30
@@ -11,6 +11,14 @@ TREE_FILE_BYTES = 4096
 def to_far_end(name, turn, where):
     """A contestant that sends, to a place that is empty when its turn begins."""
     return Contestant(name, turn, prepare=lambda s, r: clear(where(s)))
+
+
+def tree_to_far_end(name, turn):
+    def prepare(s, r):
+        warm(s.tree)
+        clear(ssh_tree(s))
+
+    return Contestant(name, turn, prepare=prepare)
 
 
 def from_far_end(name, turn, source, where):
@@ -84,10 +92,10 @@ DOWN = Workload("down", "1 GiB down to a file", "MB/s", GIB / 1e6, prepare=lambd
 ])
 
 TREE_UP = Workload("tree-up", "10,000 files of 4 KiB up", "files/s", TREE_FILES, prepare=small_files, contestants=[
-    Contestant("depot", lambda s, r: s.put(s.tree, f"/tree-up-{r}")),
-    to_far_end("rsync", lambda s, r: s.peers.rsync(f"{s.tree}/", s.peers.remote(f"{ssh_tree(s)}/")), ssh_tree),
-    to_far_end("sftp", lambda s, r: s.peers.sftp(f"put -r {s.tree} {ssh_tree(s)}"), ssh_tree),
-    to_far_end("rclone", lambda s, r: s.peers.rclone(s.tree, ssh_tree(s)), ssh_tree),
+    Contestant("depot", lambda s, r: s.put(s.tree, f"/tree-up-{r}"), prepare=lambda s, r: warm(s.tree)),
+    tree_to_far_end("rsync", lambda s, r: s.peers.rsync(f"{s.tree}/", s.peers.remote(f"{ssh_tree(s)}/"))),
+    tree_to_far_end("sftp", lambda s, r: s.peers.sftp(f"put -r {s.tree} {ssh_tree(s)}")),
+    tree_to_far_end("rclone", lambda s, r: s.peers.rclone(s.tree, ssh_tree(s))),
 ])
 
 TREE_DOWN = Workload("tree-down", "10,000 files of 4 KiB down", "files/s", TREE_FILES, prepare=small_files, contestants=[

@@ -1,8 +1,8 @@
 """The peers: OpenSSH's sftp, nginx with curl, rsync and rclone over ssh, Dovecot with LMTP and mpop."""
 
-import shutil
 import subprocess
 
+from harness.stage import clear, remove_set_aside
 from harness.turns import run
 
 SSH_OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-q"]
@@ -24,6 +24,8 @@ class Peers:
 
     def __exit__(self, *_):
         subprocess.run([self.here / "down", self.state], check=False)
+        for folder in [self.files, self.web, self.state / "dovecot" / "mail"]:
+            remove_set_aside(folder)
 
     def sftp(self, batch):
         run(["sftp", "-P", "2222", "-i", self.state / "id", *SSH_OPTIONS, "-b", "-", "root@127.0.0.1"], input=batch + "\n")
@@ -48,7 +50,7 @@ class Peers:
         run(["curl", "-sSk", "--fail", "--http2", "-o", target, f"{NGINX}/{name}"])
 
     def empty(self, mailbox):
-        shutil.rmtree(self.state / "dovecot" / "mail" / mailbox, ignore_errors=True)
+        clear(self.state / "dovecot" / "mail" / mailbox)
 
     def lmtp(self, count, connections, mailbox):
         run(["python3", self.here / "lmtp.py", count, connections, mailbox])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -9,6 +10,9 @@ from typing import Callable
 
 # A turn that takes longer is broken, not slow.
 TURN_SECONDS_MAX = 600
+# A disk is taken for idle when it did nothing for so long; others may use it too.
+QUIET_SECONDS = 0.3
+SETTLE_SECONDS_MAX = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +57,27 @@ def take_turns(workload, stage, rounds, skip):
 
 def one_turn(contestant, stage, round):
     contestant.prepare(stage, round)
-    # The one before leaves its bytes to be written back: not at the cost of this one.
-    os.sync()
+    settle(stage.work)
     begun = time.monotonic()
     seconds = contestant.turn(stage, round)
     elapsed = time.monotonic() - begun
     contestant.check(stage, round)
     return seconds or elapsed
+
+
+def settle(folder):
+    """Waits until the disk has nothing to do: what the ones before left to be written, and what was removed
+    meanwhile and is being discarded block by block, is not at the cost of the next one."""
+    os.sync()
+    device = os.stat(folder).st_dev
+    counters = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
+    deadline, before = time.monotonic() + SETTLE_SECONDS_MAX, None
+    while counters.exists() and time.monotonic() < deadline:
+        now = counters.read_text()
+        if now == before:
+            return
+        before = now
+        time.sleep(QUIET_SECONDS)
 
 
 def run(command, **options):
