@@ -32,6 +32,7 @@ mod writer;
 use std::fs::OpenOptions;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -127,6 +128,9 @@ fn allocate_index(database: &Path) -> std::io::Result<()> {
 /// What every connection has.
 fn configure(conn: &Connection, cache_bytes: u64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Plans do not depend on what is bound. Otherwise SQLite plans a kept statement anew at each use, because
+    // its parameters were cleared meanwhile.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let synchronous = if is_off(Protection::Sync) { "OFF" } else { "FULL" };
     conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "foreign_keys", true)?;

@@ -1,5 +1,5 @@
-//! How SQLite runs the statements that tests have it run: by an index, without sorting. Each statement is
-//! explained when a test first runs it; the few that may look at all rows are named here, with the reason.
+//! How SQLite runs the statements that tests have it run: by an index, without sorting, planned once. Each
+//! statement is explained when a test first runs it; the few that may look at all rows are named here, with the reason.
 //! Upkeep's readings of everything (`rows::all_once`) are none of these.
 //!
 //! A plan does not depend on how many rows there are: this store keeps no statistics.
@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement, StatementStatus};
 
 /// Statements with one of these in them may scan or sort, because …
 const MAY_SCAN: [(&str, &str); 8] = [
@@ -35,6 +35,14 @@ pub(super) fn explain(conn: &Connection, sql: &str) {
         && let Some(complaint) = complaint(conn, sql)
     {
         COMPLAINTS.lock().unwrap().push(complaint);
+    }
+}
+
+/// Sees that a statement that is kept prepared is not planned anew when it is used again.
+pub(super) fn is_planned_once(statement: &Statement<'_>, sql: &str) {
+    if statement.get_status(StatementStatus::RePrepare) > 0 {
+        let mut complaints = COMPLAINTS.lock().unwrap();
+        complaints.push(format!("{sql}\n  is planned anew at each use"));
     }
 }
 

@@ -77,7 +77,10 @@ impl FromSql for Mode {
 pub(super) fn prepared<'a>(conn: &'a Connection, sql: &str) -> Result<CachedStatement<'a>> {
     #[cfg(test)]
     super::plans::explain(conn, sql);
-    Ok(conn.prepare_cached(sql)?)
+    let statement = conn.prepare_cached(sql)?;
+    #[cfg(test)]
+    super::plans::is_planned_once(&statement, sql);
+    Ok(statement)
 }
 
 /// At most one row, mapped.
