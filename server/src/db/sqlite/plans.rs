@@ -1,6 +1,6 @@
 //! How SQLite runs the statements that tests have it run: by an index, without sorting, planned once. Each
-//! statement is explained when a test first runs it; the few that may look at all rows are named here, with the reason.
-//! Upkeep's readings of everything (`rows::all_once`) are none of these.
+//! statement is explained when a test first runs it; the few that may look at all rows are named here, with
+//! the reason. Upkeep's readings of everything (`rows::all_once`) are none of these.
 //!
 //! A plan does not depend on how many rows there are: this store keeps no statistics.
 
@@ -40,9 +40,11 @@ pub(super) fn explain(conn: &Connection, sql: &str) {
 
 /// Sees that a statement that is kept prepared is not planned anew when it is used again.
 pub(super) fn is_planned_once(statement: &Statement<'_>, sql: &str) {
-    if statement.get_status(StatementStatus::RePrepare) > 0 {
-        let mut complaints = COMPLAINTS.lock().unwrap();
-        complaints.push(format!("{sql}\n  is planned anew at each use"));
+    let complaint = format!("{sql}\n  is planned anew at each use");
+    if statement.get_status(StatementStatus::RePrepare) > 0
+        && SEEN.lock().unwrap().insert(complaint.clone())
+    {
+        COMPLAINTS.lock().unwrap().push(complaint);
     }
 }
 
