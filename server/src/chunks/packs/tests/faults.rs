@@ -141,7 +141,7 @@ async fn appends_that_wait_share_a_sync_and_are_written_during_the_one_before() 
     waiting.push(spawn_append(&packs, Lane::Small, 2));
     disk.until(|state| state.writes == writes + 2).await;
     waiting.extend((3..30).map(|seed| spawn_append(&packs, Lane::Small, seed)));
-    disk.time_to_go_wrong().await;
+    disk.until(|state| state.writes > writes + 2).await;
     assert!(waiting.iter().all(|append| !append.is_finished()), "nothing is durable yet");
     assert_eq!(scan_all(&*packs, pack, 99).await.len(), 1, "and a scan does not show it");
     disk.set(|state| state.held = false);

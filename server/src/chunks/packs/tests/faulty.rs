@@ -7,13 +7,27 @@ use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, Result};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::chunks::packs::disk::{Disk, Kernel};
 use crate::chunks::packs::record::BLOCK_BYTES;
 
 /// The test's handle; the clone that is given to the store is the disk.
 #[derive(Clone, Default)]
-pub(super) struct Faulty(Arc<(Mutex<State>, Condvar)>);
+pub(super) struct Faulty(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    /// For the store's threads, whose syncs are held.
+    released: Condvar,
+    /// For the test.
+    changed: Notify,
+}
+
+/// Between two changes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct State {
@@ -44,11 +58,12 @@ pub(super) struct State {
 impl Faulty {
     pub(super) fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
-        self.0.1.notify_all();
+        self.0.released.notify_all();
+        self.0.changed.notify_waiters();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap()
+        self.0.state.lock().unwrap()
     }
 
     /// Syncs and writes so far.
@@ -59,14 +74,16 @@ impl Faulty {
 
     /// Waits until it is so.
     pub(super) async fn until(&self, so: impl Fn(&State) -> bool) {
-        for _ in 0..2000 {
+        loop {
+            let changed = self.0.changed.notified();
             if so(&self.state()) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            if timeout(PATIENCE, changed).await.is_err() {
+                self.set(|state| state.held = false);
+                panic!("that never came about");
+            }
         }
-        self.set(|state| state.held = false);
-        panic!("that never came about");
     }
 
     /// Long enough for what must not happen while syncs are held: a store that does it is seen most of
@@ -81,8 +98,8 @@ impl Faulty {
         state.calls.push(call);
         state.syncs += 1;
         let failing = state.failing_sync == Some(state.syncs);
-        self.0.1.notify_all();
-        drop(self.0.1.wait_while(state, |state| state.held).unwrap());
+        self.0.changed.notify_waiters();
+        drop(self.0.released.wait_while(state, |state| state.held).unwrap());
         if failing { Err(Errno::IO) } else { Ok(()) }
     }
 }
@@ -120,6 +137,7 @@ impl Disk for Faulty {
         state.room = state.room.map(|room| room - written as u64);
         state.writes += 1;
         state.writes_in_blocks += usize::from(in_blocks);
+        self.0.changed.notify_waiters();
         Ok(written)
     }
 
