@@ -78,8 +78,11 @@ CREATE TABLE pack (
   emptied_at INTEGER
 ) STRICT;
 
+-- Hashes come in no order: the index is the one place where each new chunk dirties a page of its own. What
+-- else belongs to a chunk is filed under its key, and lies beside what came with it.
 CREATE TABLE chunk (
-  hash BLOB PRIMARY KEY,
+  key INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,
   pack INTEGER NOT NULL REFERENCES pack (key),
   offset INTEGER NOT NULL,
   length INTEGER NOT NULL,
@@ -87,16 +90,16 @@ CREATE TABLE chunk (
   -- Set when nothing referred to it; from then on it is reported missing, and what refers to it again
   -- clears this.
   condemned_at INTEGER
-) WITHOUT ROWID, STRICT;
+) STRICT;
 -- With the length, so that what lives in a pack is summed up without a look at each chunk's row.
 CREATE INDEX chunk_place ON chunk (pack, offset, length);
 
 -- Possession: what an account itself has sent. "Have you this chunk?" is answered only over this.
--- By the chunk first: what is collected goes for all accounts.
+-- By the chunk first: what is collected goes for all accounts, and its key may be given again.
 CREATE TABLE account_chunk (
-  hash BLOB NOT NULL,
+  chunk INTEGER NOT NULL REFERENCES chunk (key),
   account INTEGER NOT NULL,
-  PRIMARY KEY (hash, account)
+  PRIMARY KEY (chunk, account)
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE lease (

@@ -180,8 +180,8 @@ pub(super) fn end_upload(
 }
 
 fn possessed(conn: &Connection, account: AccountId, hash: ChunkHash) -> Result<bool> {
-    let sql = "SELECT 1 FROM account_chunk AS p JOIN chunk AS c ON c.hash = p.hash
-               WHERE p.account = ?1 AND p.hash = ?2 AND c.condemned_at IS NULL";
+    let sql = "SELECT 1 FROM chunk AS c JOIN account_chunk AS p ON p.chunk = c.key
+               WHERE p.account = ?1 AND c.hash = ?2 AND c.condemned_at IS NULL";
     Ok(one(conn, sql, (account, hash), |_| Ok(()))?.is_some())
 }
 
@@ -221,9 +221,9 @@ pub(super) fn take(tx: &Tx<'_>, account: AccountId, content: &Content, held: boo
 
 /// Whether the account has sent this chunk and it is there; from now on it is referred to.
 fn refer(tx: &Tx<'_>, account: AccountId, piece: Piece) -> Result<bool> {
-    let sql = "SELECT c.condemned_at IS NOT NULL FROM account_chunk AS p
-               JOIN chunk AS c ON c.hash = p.hash
-               WHERE p.account = ?1 AND p.hash = ?2 AND c.length = ?3";
+    let sql = "SELECT c.condemned_at IS NOT NULL FROM chunk AS c
+               JOIN account_chunk AS p ON p.chunk = c.key
+               WHERE p.account = ?1 AND c.hash = ?2 AND c.length = ?3";
     let params = (account, piece.hash, piece.length);
     pardoned(tx, piece.hash, one(tx.conn(), sql, params, |row| row.get(0))?)
 }
@@ -277,9 +277,9 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     renew_lease(tx, upload)?;
     let mut brought = 0;
     for chunk in arrived {
-        add_chunk(tx, chunk, upload.now)?;
-        let sql = "INSERT OR IGNORE INTO account_chunk (account, hash) VALUES (?1, ?2)";
-        if tx.execute(sql, (upload.account, chunk.hash))? > 0 {
+        let key = add_chunk(tx, chunk, upload.now)?;
+        let sql = "INSERT OR IGNORE INTO account_chunk (chunk, account) VALUES (?1, ?2)";
+        if tx.execute(sql, (key, upload.account))? > 0 {
             brought += u64::from(chunk.length);
         }
     }
@@ -291,36 +291,43 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     tx.execute(sql, (upload.account, upload.id, brought)).map(drop)
 }
 
-fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<()> {
-    let Some(place) = chunk.place else {
-        let sql = "UPDATE chunk SET registered_at = max(registered_at, ?2)
-                   WHERE hash = ?1 AND condemned_at IS NULL";
-        return match tx.execute(sql, (chunk.hash, now))? {
-            0 => Err(Error::new(Kind::Aborted, "a chunk was collected meanwhile; send it again")),
-            _ => Ok(()),
-        };
-    };
-    insert_chunk(tx, chunk.hash, place, now)
+/// The key of a chunk that an upload has brought.
+fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<i64> {
+    match chunk.place {
+        Some(place) => insert_chunk(tx, chunk.hash, place, now),
+        None => {
+            let sql = "UPDATE chunk SET registered_at = max(registered_at, ?2)
+                       WHERE hash = ?1 AND condemned_at IS NULL RETURNING key";
+            one(tx.conn(), sql, (chunk.hash, now), |row| row.get(0))?.ok_or_else(|| {
+                Error::new(Kind::Aborted, "a chunk was collected meanwhile; send it again")
+            })
+        }
+    }
 }
 
 /// Records where a chunk lies; one that is there already stays where it is, unless it was condemned:
-/// the fresh copy is the one to trust then.
+/// the fresh copy is the one to trust then. Its key.
 pub(super) fn insert_chunk(
     tx: &Tx<'_>,
     hash: ChunkHash,
     place: ChunkPlace,
     now: i64,
-) -> Result<()> {
+) -> Result<i64> {
     let pack = pack_key(tx, place.pack)?;
-    tx.execute(
-        "INSERT INTO chunk (hash, pack, offset, length, registered_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (hash) DO UPDATE
-         SET pack = excluded.pack, offset = excluded.offset, length = excluded.length,
-             registered_at = excluded.registered_at, condemned_at = NULL
-         WHERE condemned_at IS NOT NULL",
-        (hash, pack, place.offset, place.length, now),
-    )
-    .map(drop)
+    let sql = "INSERT INTO chunk (hash, pack, offset, length, registered_at)
+               VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (hash) DO UPDATE
+               SET pack = excluded.pack, offset = excluded.offset, length = excluded.length,
+                   registered_at = excluded.registered_at, condemned_at = NULL
+               WHERE condemned_at IS NOT NULL
+               RETURNING key";
+    let params = (hash, pack, place.offset, place.length, now);
+    if let Some(key) = one(tx.conn(), sql, params, |row| row.get(0))? {
+        return Ok(key);
+    }
+    let sql = "SELECT key FROM chunk WHERE hash = ?1";
+    one(tx.conn(), sql, [hash], |row| row.get(0))?
+        .ok_or_else(|| Error::internal("contents.insert_chunk", "a chunk that is there is not"))
 }
 
 /// The key of a pack that a chunk comes to, which from now on is not empty.

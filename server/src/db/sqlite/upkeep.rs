@@ -58,7 +58,9 @@ impl Upkeep for Sqlite {
 
     async fn adopt(&self, found: Vec<(ChunkHash, ChunkPlace)>, now: i64) -> Result<()> {
         self.write_behind("upkeep.adopt", move |tx| {
-            found.iter().try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now))
+            found
+                .iter()
+                .try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now).map(drop))
         })
         .await
     }
@@ -177,7 +179,7 @@ impl Upkeep for Sqlite {
 
     async fn pack_uses(&self) -> Result<Vec<PackUse>> {
         self.read("upkeep.pack_uses", |conn| {
-            let sql = "SELECT p.id AS id, count(c.hash) AS chunks,
+            let sql = "SELECT p.id AS id, count(c.key) AS chunks,
                               coalesce(sum(c.length), 0) AS bytes
                        FROM pack AS p LEFT JOIN chunk AS c ON c.pack = p.key GROUP BY p.key";
             all_once(conn, sql, [], |row| {
@@ -372,11 +374,14 @@ fn collect(tx: &Tx<'_>, chunks: &[ChunkHash], before: i64) -> Result<(usize, u64
     let before = oldest.map_or(before, |opened_at| before.min(opened_at.saturating_sub(1)));
     let (mut gone, mut bytes) = (0, 0);
     for hash in chunks {
-        let sql = "DELETE FROM chunk WHERE hash = ?1 AND condemned_at <= ?2 RETURNING length";
-        let length: Option<u64> = one(tx.conn(), sql, (hash, before), |row| row.get(0))?;
-        if let Some(length) = length {
+        let sql = "SELECT key, length FROM chunk WHERE hash = ?1 AND condemned_at <= ?2";
+        let dead = one(tx.conn(), sql, (hash, before), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?))
+        })?;
+        if let Some((key, length)) = dead {
             // Whoever sends it again possesses it again.
-            tx.execute("DELETE FROM account_chunk WHERE hash = ?1", [hash])?;
+            tx.execute("DELETE FROM account_chunk WHERE chunk = ?1", [key])?;
+            tx.execute("DELETE FROM chunk WHERE key = ?1", [key])?;
             gone += 1;
             bytes += length;
         }
