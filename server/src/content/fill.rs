@@ -44,11 +44,11 @@ pub struct Fill {
 }
 
 impl Contents {
-    /// Begins to take chunks for an upload.
-    pub fn fill(&self, account: AccountId, upload: UploadId) -> Fill {
+    /// Begins to take chunks for an upload that shall end in the tree of `charged`.
+    pub fn fill(&self, account: AccountId, (upload, charged): (UploadId, AccountId)) -> Fill {
         Fill {
             contents: self.clone(),
-            upload: self.upload(account, upload),
+            upload: self.upload(account, (upload, charged)),
             heads: VecDeque::new(),
             announced: 0,
             current: Vec::new(),

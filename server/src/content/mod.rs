@@ -54,11 +54,12 @@ impl Contents {
         Self { db, chunks, clock, limits, buffers, reserve, keeping: Keeping::default() }
     }
 
-    /// For each chunk whether the account must send it: it has not, or it is no longer there.
+    /// For each chunk whether the account must send it: it has not, or it is no longer there. The upload
+    /// shall end in the tree of `charged`.
     pub async fn missing(
         &self,
         account: AccountId,
-        upload: UploadId,
+        (upload, charged): (UploadId, AccountId),
         hashes: Vec<ChunkHash>,
     ) -> Result<Vec<bool>> {
         let max = self.limits.missing_hashes_max as usize;
@@ -67,7 +68,7 @@ impl Contents {
             return Err(Error::field("hashes", problem));
         }
         self.keeping.ended(account, upload, &hashes).await;
-        self.db.missing(self.upload(account, upload), hashes).await
+        self.db.missing(self.upload(account, (upload, charged)), hashes).await
     }
 
     /// Refuses when new bytes would eat into the disk's reserve.
@@ -75,7 +76,8 @@ impl Contents {
         self.reserve.check()
     }
 
-    fn upload(&self, account: AccountId, id: UploadId) -> Upload {
-        Upload { account, id, leases_max: self.limits.leases_max, now: self.clock.now() }
+    fn upload(&self, account: AccountId, (id, charged): (UploadId, AccountId)) -> Upload {
+        let (leases_max, now) = (self.limits.leases_max, self.clock.now());
+        Upload { account, id, charged, leases_max, now }
     }
 }

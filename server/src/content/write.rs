@@ -29,10 +29,16 @@ pub struct ContentWrite {
 }
 
 impl Contents {
-    /// Begins a content of so many bytes, where that is known; refused early when it does not fit.
-    pub async fn write(&self, account: AccountId, expected: Option<u64>) -> Result<ContentWrite> {
+    /// Begins a content of so many bytes, where that is known, that shall end in the tree of `charged`;
+    /// refused early when it does not fit.
+    pub async fn write(
+        &self,
+        account: AccountId,
+        charged: AccountId,
+        expected: Option<u64>,
+    ) -> Result<ContentWrite> {
         self.check_disk()?;
-        let upload = self.upload(account, UploadId::new());
+        let upload = self.upload(account, (UploadId::new(), charged));
         if let Some(bytes) = expected {
             self.db.reserve(upload, bytes).await?;
         }

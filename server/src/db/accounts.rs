@@ -26,6 +26,17 @@ pub struct Account {
     pub created_at: i64,
 }
 
+/// What an account holds and may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Logical bytes: every file and past version, removed ones too, and mail.
+    pub used: u64,
+    /// Bytes that uploads under way have brought.
+    pub staged: u64,
+    /// Logical bytes it may hold; `None` for no limit.
+    pub quota: Option<u64>,
+}
+
 /// An account to be made.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -140,6 +151,9 @@ pub trait Accounts {
 
     /// Sets or lifts a quota.
     async fn set_quota(&self, name: &AccountName, quota: Option<u64>) -> Result<Account>;
+
+    /// What an account holds and may hold.
+    async fn usage(&self, account: AccountId) -> Result<Usage>;
 
     /// Records a login; whether another one, of too many, ended for it.
     async fn create_session(&self, new: NewSession) -> Result<bool>;

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Listed, Request};
 use crate::error::Result;
-use crate::model::{AccountId, CommitId, Content, EntryId, Mode, Modseq, TreePath, UploadId};
+use crate::model::{AccountId, At, CommitId, Content, EntryId, Mode, Modseq, TreePath, UploadId};
 
 /// What an entry of a commit shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewNode {
-    /// A file of chunks that the account has sent.
+    /// A file of chunks that whoever commits it has sent.
     File(Content),
     /// A folder.
     Folder,
@@ -37,19 +37,19 @@ pub struct StagedEntry {
 /// What all entries of a commit share.
 #[derive(Clone, Debug)]
 pub struct CommitPlan {
-    /// Whose tree.
-    pub account: AccountId,
+    /// Who does it.
+    pub by: AccountId,
     /// Makes it happen once; its digest is known at the end only.
     pub request: Option<Request>,
     /// The upload that brought the chunks; it ends with the commit.
     pub upload: Option<UploadId>,
     /// The folder that the entries' paths start from.
-    pub base: TreePath,
+    pub base: At,
     /// Refused when the base stands already.
     pub if_absent: bool,
     /// Changed entries a merge may apply.
     pub merge_entries_max: u32,
-    /// The files' contents are held by the account already, so that no chunk needs to be looked for.
+    /// The files' contents may be used without having been sent, so that no chunk needs to be looked for.
     pub held: bool,
     /// Milliseconds since 1970.
     pub now: i64,

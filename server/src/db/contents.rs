@@ -10,10 +10,12 @@ use crate::model::{
 /// An upload under way: its lease keeps chunks from being collected, and counts what it brought.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload {
-    /// Whose.
+    /// Who sends it.
     pub account: AccountId,
     /// Chosen by the client.
     pub id: UploadId,
+    /// In whose tree it shall end: what it brings counts against their quota.
+    pub charged: AccountId,
     /// Leases an account may have; the longest idle one makes room for the next.
     pub leases_max: u32,
     /// Milliseconds since 1970.

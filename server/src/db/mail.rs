@@ -5,15 +5,14 @@ use async_trait::async_trait;
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, AccountName, Body, Content, Message, MessageId, Recipient, ThreadId, TreePath,
-    UploadId,
+    AccountId, AccountName, At, Body, Content, Message, MessageId, Recipient, ThreadId, UploadId,
 };
 
 /// Where an attachment's bytes come from.
 #[derive(Clone, Debug)]
 pub enum AttachmentSource {
-    /// A file of the sender's tree, as it is when the message is stored.
-    Path(TreePath),
+    /// A file that the sender may read, as it is when the message is stored.
+    Path(At),
     /// A content of chunks that the sender has sent.
     Content(Content),
 }

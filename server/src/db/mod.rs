@@ -20,7 +20,7 @@ mod contract;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens};
+pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens, Usage};
 pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Span, Start};
 pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
@@ -30,13 +30,29 @@ pub use mail::{
 pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
 pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 
-use crate::error::Result;
-use crate::model::{AccountId, RequestId};
+use crate::error::{Error, Result};
+use crate::model::{AccountId, At, Caller, Location, RequestId};
 
 /// Everything a store of metadata does.
 pub trait Db:
     Accounts + Contents + Tree + Commits + Mail + Changes + Upkeep + Send + Sync + 'static
 {
+}
+
+impl dyn Db {
+    /// Where a path is; `NotFound` in the tree of nobody. Whether the caller may go there is judged by what is
+    /// done there.
+    pub async fn at(&self, caller: &Caller, location: &Location) -> Result<At> {
+        let Location { owner, path } = location.clone();
+        let account = match &owner {
+            Some(name) if name.key() != caller.name.key() => {
+                let found = self.account(name).await?;
+                found.ok_or_else(|| Error::not_found(location))?.id
+            }
+            _ => caller.account,
+        };
+        Ok(At { account, owner, path })
+    }
 }
 
 /// A request that must have one effect however often it is made: the first answer is kept for

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, Content, Entry, EntryId, Mode, Modseq, TreePath, UploadId, VersionId,
+    AccountId, At, Content, Entry, EntryId, Mode, Modseq, TreePath, UploadId, VersionId,
 };
 
 /// An entry and where it stands.
@@ -38,17 +38,17 @@ pub struct Listing {
     pub modseq: Modseq,
 }
 
-/// One file to be written, of chunks that the account has sent.
+/// One file to be written, of chunks that whoever writes it has sent.
 #[derive(Clone, Debug)]
 pub struct FileWrite {
-    /// Whose tree.
-    pub account: AccountId,
+    /// Who writes it.
+    pub by: AccountId,
     /// Makes it happen once.
     pub request: Option<Request>,
     /// The upload that brought its chunks; it ends.
     pub upload: Option<UploadId>,
     /// Where; missing folders are made.
-    pub path: TreePath,
+    pub at: At,
     /// What.
     pub content: Content,
     /// Permission bits; `None` keeps those of the file that stands there.
@@ -64,14 +64,14 @@ pub struct FileWrite {
 /// An entry to be moved or copied.
 #[derive(Clone, Debug)]
 pub struct Relocation {
-    /// Whose tree.
-    pub account: AccountId,
+    /// Who does it.
+    pub by: AccountId,
     /// Makes it happen once.
     pub request: Option<Request>,
     /// From where.
-    pub source: TreePath,
+    pub source: At,
     /// The new path itself.
-    pub target: TreePath,
+    pub target: At,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -79,12 +79,12 @@ pub struct Relocation {
 /// An entry to be removed.
 #[derive(Clone, Debug)]
 pub struct Removal {
-    /// Whose tree.
-    pub account: AccountId,
+    /// Who does it.
+    pub by: AccountId,
     /// Makes it happen once.
     pub request: Option<Request>,
     /// What.
-    pub path: TreePath,
+    pub at: At,
     /// Whether a folder may be removed, with all below it.
     pub recursive: bool,
     /// Happens only at this generation.
@@ -93,19 +93,27 @@ pub struct Removal {
     pub now: i64,
 }
 
-/// Transactions on trees.
+/// Transactions on trees. A tree is its owner's; anybody else (`by`) may do what a grant on the entry or on a
+/// folder above it allows, as of the same moment. What they may not see is `NotFound`, what they may see
+/// and not change is `PermissionDenied`.
 #[async_trait]
 pub trait Tree {
     /// What stands at a path; `NotFound` otherwise.
-    async fn entry(&self, account: AccountId, path: &TreePath) -> Result<Entry>;
+    async fn entry(&self, by: AccountId, at: &At) -> Result<Entry>;
+
+    /// Refuses unless what is at a path, or will be, may be changed.
+    async fn require_write(&self, by: AccountId, at: &At) -> Result<()>;
+
+    /// Whether anything in the tree of `account` may be changed.
+    async fn may_write(&self, by: AccountId, account: AccountId) -> Result<bool>;
 
     /// The content of a version, current or past, of an entry that can be seen.
-    async fn version(&self, account: AccountId, version: VersionId) -> Result<Content>;
+    async fn version(&self, by: AccountId, version: VersionId) -> Result<Content>;
 
     /// The contents of many versions, in order; `None` for what cannot be seen.
     async fn versions(
         &self,
-        account: AccountId,
+        by: AccountId,
         versions: Vec<VersionId>,
     ) -> Result<Vec<Option<Content>>>;
 
@@ -113,8 +121,8 @@ pub trait Tree {
     /// and targets; a file or symlink lists itself.
     async fn list(
         &self,
-        account: AccountId,
-        path: &TreePath,
+        by: AccountId,
+        at: &At,
         recursive: bool,
         from: Position,
         limit: usize,
@@ -126,17 +134,18 @@ pub trait Tree {
     /// Makes a folder; with `parents` also missing ones above it, and one that stands is success.
     async fn make_folder(
         &self,
-        account: AccountId,
-        path: &TreePath,
+        by: AccountId,
+        at: &At,
         parents: bool,
         mode: Option<Mode>,
         now: i64,
     ) -> Result<Entry>;
 
-    /// Moves an entry with all below it. A file or symlink at the target is removed first.
+    /// Moves an entry with all below it inside its tree. A file or symlink at the target is removed first.
     async fn move_entry(&self, relocation: Relocation) -> Result<Entry>;
 
-    /// Copies a file or symlink. A file at a file's target gets a new version.
+    /// Copies a file or symlink, from one tree to another too. A file at a file's target gets a new
+    /// version.
     async fn copy_entry(&self, relocation: Relocation) -> Result<Entry>;
 
     /// Removes an entry, softly; its id.

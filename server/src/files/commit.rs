@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::content::{Complete, ManifestBuilder};
 use crate::db::{CommitOutcome, CommitPlan, NewNode, Request, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
-use crate::files::{Files, own};
+use crate::files::Files;
 use crate::model::{
-    Caller, CommitId, Content, Digest, Location, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
+    At, Caller, CommitId, Content, Digest, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
 };
 
 /// Entries of one transaction.
@@ -25,7 +25,7 @@ const CONTENTS_KEPT: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct CommitStart {
     /// The folder that its paths start from.
-    pub base: Location,
+    pub base: At,
     /// The upload that brought its chunks.
     pub upload: Option<UploadId>,
     /// Refused when the base stands already.
@@ -89,8 +89,9 @@ impl Files {
     /// Begins a commit.
     pub async fn commit(&self, caller: &Caller, start: CommitStart) -> Result<Commit> {
         self.contents.check_disk()?;
-        let commit = self.new_commit(caller, &start, false)?;
-        if let (Some(bytes), Some(quota)) = (start.size, self.quota(caller).await?)
+        let quota = self.db.usage(start.base.account).await?.quota;
+        let commit = self.new_commit(caller, &start, false);
+        if let (Some(bytes), Some(quota)) = (start.size, quota)
             && bytes > quota
         {
             let message = format!("{bytes} bytes cannot fit into a quota of {quota}");
@@ -100,22 +101,22 @@ impl Files {
     }
 
     /// Begins a commit of contents that the caller's account holds already.
-    pub(super) fn held_commit(&self, caller: &Caller, start: CommitStart) -> Result<Commit> {
+    pub(super) fn held_commit(&self, caller: &Caller, start: CommitStart) -> Commit {
         self.new_commit(caller, &start, true)
     }
 
-    fn new_commit(&self, caller: &Caller, start: &CommitStart, held: bool) -> Result<Commit> {
+    fn new_commit(&self, caller: &Caller, start: &CommitStart, held: bool) -> Commit {
         let plan = CommitPlan {
-            account: own(caller, &start.base)?,
+            by: caller.account,
             request: None,
             upload: start.upload,
-            base: start.base.path.clone(),
+            base: start.base.clone(),
             if_absent: start.if_absent,
             merge_entries_max: self.limits.commit_merge_entries_max,
             held,
             now: self.clock.now(),
         };
-        Ok(Commit {
+        Commit {
             files: self.clone(),
             plan,
             open: None,
@@ -126,11 +127,7 @@ impl Files {
             staged: None,
             refused: None,
             entries: 0,
-        })
-    }
-
-    async fn quota(&self, caller: &Caller) -> Result<Option<u64>> {
-        Ok(self.db.account(&caller.name).await?.and_then(|account| account.quota))
+        }
     }
 }
 
@@ -156,9 +153,9 @@ impl Commit {
             return Err(Error::field("content.number", problem));
         };
         let contents = &self.files.contents;
-        contents.add_pieces(self.plan.account, builder, pieces).await?;
+        contents.add_pieces(self.plan.by, builder, pieces).await?;
         if last && let Some((_, builder)) = self.open.take() {
-            self.complete.push(contents.end_pieces(self.plan.account, builder).await?);
+            self.complete.push(contents.end_pieces(self.plan.by, builder).await?);
             if self.complete.len() >= JOB_CONTENTS {
                 self.record().await?;
             }
@@ -273,7 +270,7 @@ impl Commit {
     /// Records the contents that have come in whole.
     async fn record(&mut self) -> Result<()> {
         let complete = mem::take(&mut self.complete);
-        let recorded = self.files.contents.record(self.plan.account, complete).await?;
+        let recorded = self.files.contents.record(self.plan.by, complete).await?;
         self.contents.extend(recorded);
         Ok(())
     }

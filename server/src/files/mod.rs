@@ -1,35 +1,30 @@
 //! Trees: the rules. Whose a path is, what a change needs, and how a commit of any size becomes visible
 //! at once.
 //!
-//! What the caller may not see is not found: the tree of another account answers like one that is not
-//! there.
+//! What the caller may not see is not found: the tree of another account, as far as nothing in it was shared
+//! with them, answers like one that is not there.
 
 mod commit;
+mod copy;
+mod write;
 
 use std::sync::Arc;
 
 use futures_util::stream::Stream;
 
 use crate::clock::Clock;
-use crate::content::{ContentWrite, Contents};
-use crate::db::{
-    Change, ChangeItem, Db, FileWrite, NewNode, Relocation, Removal, Span, StagedEntry,
-};
+use crate::content::Contents;
+use crate::db::{Db, Relocation, Removal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, Caller, ChunkHash, Content, Digest, Entry, Limits, Location, MessageId, Mode,
-    Modseq, Node, Piece, TreePath, UploadId, VersionId,
+    AccountId, AccountName, At, Caller, ChunkHash, Content, Entry, Limits, Location, MessageId,
+    Mode, Node, Piece, TreePath, UploadId, VersionId,
 };
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
 pub use crate::db::{CommitOutcome, Listed, Listing, Position, Request};
 pub use commit::{Commit, CommitStart, EntryContent, NewEntry};
-
-/// Entries that a copy of a folder reads at once.
-const COPIED_AT_ONCE: usize = 20_000;
-
-/// Changes that are looked at at once to see whether one of them is in a tree that was copied.
-const CHANGES_AT_ONCE: usize = 1_000;
+pub use write::{Write, WriteHeader};
 
 /// The rules of trees.
 #[derive(Clone)]
@@ -51,28 +46,13 @@ pub enum Source {
     Attachment(MessageId, u32),
 }
 
-/// What one Write shall do.
+/// An upload, and in whose tree it shall end.
 #[derive(Clone, Debug)]
-pub struct WriteHeader {
-    /// Where.
-    pub path: Location,
-    /// Total bytes, where known.
-    pub size: Option<u64>,
-    /// Happens only at this generation; 0: only if nothing is there.
-    pub if_generation: Option<u64>,
-    /// Permission bits; `None` keeps those that stand.
-    pub mode: Option<Mode>,
-    /// Nanoseconds since 1970; `None` is now.
-    pub modified_ns: Option<i64>,
-}
-
-/// A file that is being written.
-pub struct Write {
-    files: Files,
-    account: AccountId,
-    path: TreePath,
-    header: WriteHeader,
-    content: ContentWrite,
+pub struct UploadFor {
+    /// Chosen by the client.
+    pub id: UploadId,
+    /// `None` is the caller's own.
+    pub tree: Option<AccountName>,
 }
 
 impl Files {
@@ -88,7 +68,7 @@ impl Files {
 
     /// What stands at a path.
     pub async fn stat(&self, caller: &Caller, at: &Location) -> Result<Entry> {
-        self.db.entry(own(caller, at)?, &at.path).await
+        self.db.entry(caller.account, &self.at(caller, at).await?).await
     }
 
     /// A page of a folder's entries, or of all below it.
@@ -100,7 +80,8 @@ impl Files {
         from: Position,
         limit: usize,
     ) -> Result<Listing> {
-        self.db.list(own(caller, at)?, &at.path, recursive, from, limit).await
+        let at = self.at(caller, at).await?;
+        self.db.list(caller.account, &at, recursive, from, limit).await
     }
 
     /// Makes a folder.
@@ -111,8 +92,8 @@ impl Files {
         parents: bool,
         mode: Option<Mode>,
     ) -> Result<Entry> {
-        let now = self.clock.now();
-        self.db.make_folder(own(caller, at)?, &at.path, parents, mode, now).await
+        let (at, now) = (self.at(caller, at).await?, self.clock.now());
+        self.db.make_folder(caller.account, &at, parents, mode, now).await
     }
 
     /// Gives an entry another path.
@@ -123,95 +104,7 @@ impl Files {
         target: &Location,
         request: Option<Request>,
     ) -> Result<Entry> {
-        self.db.move_entry(self.relocation(caller, source, target, request)?).await
-    }
-
-    /// Makes a second entry of the same content, of a folder with all below it.
-    pub async fn copy(
-        &self,
-        caller: &Caller,
-        source: &Location,
-        target: &Location,
-        recursive: bool,
-        request: Option<Request>,
-    ) -> Result<Entry> {
-        let relocation = self.relocation(caller, source, target, request)?;
-        let top = self.db.entry(relocation.account, &source.path).await?;
-        if !top.node.is_folder() {
-            return self.db.copy_entry(relocation).await;
-        }
-        if !recursive {
-            let problem = format!("{source} is a folder; say so to copy it with all below it");
-            return Err(Error::field("recursive", problem));
-        }
-        if source.path.contains(&target.path) {
-            return Err(Error::field("target", format!("{target} is inside {source} itself")));
-        }
-        self.copy_tree(caller, relocation, top).await
-    }
-
-    async fn copy_tree(
-        &self,
-        caller: &Caller,
-        relocation: Relocation,
-        top: Entry,
-    ) -> Result<Entry> {
-        let Relocation { account, source, target, request, .. } = relocation;
-        let start = CommitStart {
-            base: Location { owner: None, path: target.clone() },
-            upload: None,
-            if_absent: true,
-            size: None,
-        };
-        let mut commit = self.held_commit(caller, start)?;
-        commit.put(copied(TreePath::default(), top)).await?;
-        let (mut from, mut first) = (Position::Start, None);
-        loop {
-            let page = self.db.list(account, &source, true, from, COPIED_AT_ONCE).await?;
-            let since = *first.get_or_insert(page.modseq);
-            let last = page.entries.last().map(|listed| listed.path.clone());
-            for listed in page.entries {
-                let below = listed.path.names()[source.names().len()..].to_vec();
-                commit.put(copied(TreePath::from(below), listed.entry)).await?;
-            }
-            match last {
-                Some(path) if page.more => from = Position::After(path),
-                // Read at one number, it is one state of the tree.
-                _ if page.modseq == since => break,
-                _ => {
-                    self.check_unchanged(account, &source, since).await?;
-                    break;
-                }
-            }
-        }
-        commit.publish(request).await?;
-        self.db.entry(account, &target).await
-    }
-
-    /// Refuses a copy that was read in pages while the tree changed.
-    async fn check_unchanged(
-        &self,
-        account: AccountId,
-        source: &TreePath,
-        since: Modseq,
-    ) -> Result<()> {
-        let mut span = Span { since, after: since, silent: Modseq(0) };
-        let (source, below) = (source.to_string(), format!("{source}/"));
-        loop {
-            let page = self.db.changes(account, span, CHANGES_AT_ONCE).await?;
-            let is_here = |change: &Change| match &change.item {
-                ChangeItem::Entry { path, .. } => *path == source || path.starts_with(&below),
-                ChangeItem::Delivery { .. } => false,
-            };
-            if page.changes.iter().any(is_here) {
-                let message = format!("{source} changed while it was copied; do it again");
-                return Err(Error::new(Kind::Aborted, message));
-            }
-            if page.complete {
-                return Ok(());
-            }
-            span.after = page.through;
-        }
+        self.db.move_entry(self.relocation(caller, source, target, request).await?).await
     }
 
     /// Removes an entry, softly.
@@ -224,9 +117,9 @@ impl Files {
         request: Option<Request>,
     ) -> Result<()> {
         let removal = Removal {
-            account: own(caller, at)?,
+            by: caller.account,
             request,
-            path: at.path.clone(),
+            at: self.at(caller, at).await?,
             recursive,
             if_generation,
             now: self.clock.now(),
@@ -234,39 +127,37 @@ impl Files {
         self.db.remove(removal).await.map(drop)
     }
 
-    /// Begins to write one file. What cannot succeed is refused before bytes flow.
-    pub async fn write(&self, caller: &Caller, header: WriteHeader) -> Result<Write> {
-        let account = own(caller, &header.path)?;
-        let path = header.path.path.clone();
-        if path.is_root() {
-            return Err(Error::field("path", "/ is a folder; name a file in it"));
-        }
-        match self.db.entry(account, &path).await {
-            Ok(entry) if entry.node.is_folder() => {
-                let message = format!("{path} is a folder; name a file in it");
-                return Err(Error::new(Kind::FailedPrecondition, message));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == Kind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let content = self.contents.write(account, header.size).await?;
-        Ok(Write { files: self.clone(), account, path, header, content })
-    }
-
     /// Which chunks of an upload must be sent.
     pub async fn missing(
         &self,
         caller: &Caller,
-        upload: UploadId,
+        upload: UploadFor,
         hashes: Vec<ChunkHash>,
     ) -> Result<Vec<bool>> {
-        self.contents.missing(caller.account, upload, hashes).await
+        let charged = self.charged(caller, upload.tree).await?;
+        self.contents.missing(caller.account, (upload.id, charged), hashes).await
     }
 
     /// Takes chunks of an upload.
-    pub fn fill(&self, caller: &Caller, upload: UploadId) -> Fill {
-        self.contents.fill(caller.account, upload)
+    pub async fn fill(&self, caller: &Caller, upload: UploadFor) -> Result<Fill> {
+        let charged = self.charged(caller, upload.tree).await?;
+        Ok(self.contents.fill(caller.account, (upload.id, charged)))
+    }
+
+    /// Whose quota an upload has to fit into: that of the account in whose tree it shall end, if the caller
+    /// may write anything there.
+    async fn charged(&self, caller: &Caller, tree: Option<AccountName>) -> Result<AccountId> {
+        let root = Location { owner: tree, path: TreePath::default() };
+        let at = self.at(caller, &root).await?;
+        if at.account != caller.account && !self.db.may_write(caller.account, at.account).await? {
+            return Err(Error::not_found(root));
+        }
+        Ok(at.account)
+    }
+
+    /// Where that is; `NotFound` in the tree of nobody.
+    pub async fn at(&self, caller: &Caller, location: &Location) -> Result<At> {
+        self.db.at(caller, location).await
     }
 
     /// The content of what the caller may read, and the version it is of a file.
@@ -332,72 +223,14 @@ impl Files {
         self.contents.read_whole(caller.account, contents)
     }
 
-    fn relocation(
+    async fn relocation(
         &self,
         caller: &Caller,
         source: &Location,
         target: &Location,
         request: Option<Request>,
     ) -> Result<Relocation> {
-        let account = own(caller, source)?;
-        own(caller, target)?;
-        let (source, target) = (source.path.clone(), target.path.clone());
-        Ok(Relocation { account, request, source, target, now: self.clock.now() })
+        let (source, target) = (self.at(caller, source).await?, self.at(caller, target).await?);
+        Ok(Relocation { by: caller.account, request, source, target, now: self.clock.now() })
     }
-}
-
-impl Write {
-    /// Takes the next bytes.
-    pub async fn push(&mut self, data: bytes::Bytes) -> Result<()> {
-        self.content.push(data).await
-    }
-
-    /// Makes the file visible; `request` is asked for when the content is known.
-    pub async fn finish(
-        self,
-        size: u64,
-        digest: Option<Digest>,
-        request: impl FnOnce(&Content) -> Result<Option<Request>>,
-    ) -> Result<Entry> {
-        let Self { files, account, path, header, content } = self;
-        let upload = content.upload();
-        let content = content.finish(size, digest).await?;
-        let request = request(&content)?;
-        let now = files.clock.now();
-        let write = FileWrite {
-            account,
-            request,
-            upload: Some(upload),
-            path,
-            content,
-            mode: header.mode,
-            modified_ns: header.modified_ns.unwrap_or(now.saturating_mul(1_000_000)),
-            if_generation: header.if_generation,
-            now,
-        };
-        files.db.write_file(write).await
-    }
-
-    /// Gives up; nothing is visible.
-    pub async fn abandon(self) {
-        self.content.abandon().await;
-    }
-}
-
-/// Whose tree it is, if the caller may use it. Only the owner may.
-fn own(caller: &Caller, at: &Location) -> Result<AccountId> {
-    match &at.owner {
-        Some(owner) if owner.key() != caller.name.key() => Err(Error::not_found(at)),
-        _ => Ok(caller.account),
-    }
-}
-
-fn copied(path: TreePath, entry: Entry) -> StagedEntry {
-    let node = match entry.node {
-        Node::File { content, .. } => NewNode::File(content),
-        Node::Folder => NewNode::Folder,
-        Node::Symlink { target } => NewNode::Symlink(target),
-    };
-    let Entry { mode, modified_ns, .. } = entry;
-    StagedEntry { path, node, mode, modified_ns, if_generation: None }
 }

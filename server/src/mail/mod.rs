@@ -238,12 +238,7 @@ impl Mail {
                 Error::field("attachments.name", format!("{name:?}: {problem}"))
             })?;
             let source = match attached {
-                Attached::Path(at) => match &at.owner {
-                    Some(owner) if owner.key() != caller.name.key() => {
-                        return Err(Error::not_found(at));
-                    }
-                    _ => AttachmentSource::Path(at.path),
-                },
+                Attached::Path(at) => AttachmentSource::Path(self.db.at(caller, &at).await?),
                 Attached::Content { size, digest, pieces } => {
                     let mut builder = ManifestBuilder::new(size, digest);
                     self.contents.add_pieces(caller.account, &mut builder, &pieces).await?;
@@ -266,12 +261,13 @@ impl Mail {
             return Ok(Body::Inline(text));
         }
         let size = text.len() as u64;
-        let mut write = self.contents.write(caller.account, Some(size)).await?;
+        let account = caller.account;
+        let mut write = self.contents.write(account, account, Some(size)).await?;
         write.push(text.into()).await?;
         let upload = write.upload();
         let content = write.finish(size, None).await?;
         // The sender is charged for the message itself.
-        self.db.close_upload(caller.account, upload).await?;
+        self.db.close_upload(account, upload).await?;
         Ok(Body::Stored(content))
     }
 }

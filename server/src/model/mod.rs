@@ -10,6 +10,7 @@ mod limits;
 mod mail;
 mod name;
 mod path;
+mod sharing;
 
 pub use caller::Caller;
 pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
@@ -22,6 +23,8 @@ pub use ids::{
 pub use limits::Limits;
 pub use mail::{Attachment, Body, Message, Recipient, RecipientState};
 pub use name::{
-    ACCOUNT_NAME_BYTES_MAX, AccountName, FOLD_VERSION, FileName, NAME_BYTES_MAX, NameProblem,
+    ACCOUNT_NAME_BYTES_MAX, AccountName, FOLD_VERSION, FileName, GroupName, NAME_BYTES_MAX,
+    NameProblem,
 };
-pub use path::{Location, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath};
+pub use path::{At, Location, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath};
+pub use sharing::{Grantee, Right};

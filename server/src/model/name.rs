@@ -1,4 +1,4 @@
-//! Names of entries and of accounts: what is accepted, and which names count as the same.
+//! Names of entries, of accounts and of groups: what is accepted, and which names count as the same.
 //!
 //! A file name is kept exactly as it was sent. Two names are twins when they fold to the same key:
 //! NFC, full Unicode case folding, NFC again (Unicode 3.13, D145 in its NFC form); a folder never holds
@@ -19,7 +19,7 @@ pub const FOLD_VERSION: u64 = caseless::UNICODE_VERSION.0;
 /// The longest file name, in bytes: what the file systems of the day can hold.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// The longest account name, in bytes.
+/// The longest name of an account or a group, in bytes.
 pub const ACCOUNT_NAME_BYTES_MAX: usize = 64;
 
 /// The name of one entry in its folder.
@@ -111,42 +111,60 @@ fn fold(text: &str) -> String {
     default_case_fold_str(&composed).nfc().collect()
 }
 
-/// The name of an account, as its owner writes it; compared without case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AccountName(String);
+macro_rules! plain_name {
+    ($(#[doc = $doc:literal] $name:ident, $field:literal, $what:literal;)*) => {$(
+        #[doc = $doc]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl AccountName {
-    /// Accepts 1 to 64 of `a–z A–Z 0–9 . _ -`, beginning with a letter or a digit: names that are safe
-    /// in paths (`ann:/x`), in mail addresses and on a command line.
-    pub fn parse(text: &str) -> Result<Self> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if !begins || text.len() > ACCOUNT_NAME_BYTES_MAX || !text.bytes().all(plain) {
-            return Err(Error::field(
-                "account",
-                "an account's name is 1 to 64 letters, digits, `.`, `_` or `-`, \
-                 and begins with a letter or a digit",
-            ));
+        impl $name {
+            /// Accepts 1 to 64 of `a–z A–Z 0–9 . _ -`, beginning with a letter or a digit: names that
+            /// are safe in paths (`ann:/x`), in mail addresses and on a command line.
+            pub fn parse(text: &str) -> Result<Self> {
+                if !is_plain(text) {
+                    return Err(Error::field(
+                        $field,
+                        concat!(
+                            $what,
+                            " is 1 to 64 letters, digits, `.`, `_` or `-`, and begins with a \
+                             letter or a digit"
+                        ),
+                    ));
+                }
+                Ok(Self(text.to_owned()))
+            }
+
+            /// As its owner writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// What two names share that cannot both exist.
+            pub fn key(&self) -> String {
+                self.0.to_ascii_lowercase()
+            }
         }
-        Ok(Self(text.to_owned()))
-    }
 
-    /// As its owner writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What two names share that cannot both exist.
-    pub fn key(&self) -> String {
-        self.0.to_ascii_lowercase()
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
 }
 
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+plain_name! {
+    #[doc = "The name of an account, as its owner writes it; compared without case."]
+    AccountName, "account", "an account's name";
+    #[doc = "The name of a group of accounts, as it was made; compared without case."]
+    GroupName, "group", "a group's name";
+}
+
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    begins && text.len() <= ACCOUNT_NAME_BYTES_MAX && text.bytes().all(plain)
 }
 
 #[cfg(test)]

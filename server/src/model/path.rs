@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::{AccountName, FileName};
+use crate::model::{AccountId, AccountName, FileName};
 
 /// The deepest entry, in names below the root.
 pub const PATH_DEPTH_MAX: usize = 128;
@@ -120,6 +120,33 @@ impl Location {
 }
 
 impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(owner) = &self.owner {
+            write!(f, "{owner}:")?;
+        }
+        self.path.fmt(f)
+    }
+}
+
+/// A place in a tree whose owner is known to exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Whose tree.
+    pub account: AccountId,
+    /// As the caller named it; `None` is the caller's own.
+    pub owner: Option<AccountName>,
+    /// Where in it.
+    pub path: TreePath,
+}
+
+impl At {
+    /// The same tree, another path.
+    pub fn beside(&self, path: TreePath) -> Self {
+        Self { account: self.account, owner: self.owner.clone(), path }
+    }
+}
+
+impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(owner) = &self.owner {
             write!(f, "{owner}:")?;

@@ -28,7 +28,7 @@ pub(super) async fn commit(
     let base = Location::parse(&begin.base, "begin.base").map_err(status)?;
     // Judged before the entries come; the digest is known when they have.
     let once = request(&begin.request_id, Default::default).map_err(status)?;
-    let started = begun(files, caller, &begin, base.clone()).await;
+    let started = begun(files, caller, &begin, &base).await;
     let mut commit = started.map_err(status)?;
     read(&mut commit, &mut hasher, parts).await?;
     let digest = hasher.finalize().into();
@@ -41,12 +41,13 @@ async fn begun(
     files: &Files,
     caller: &Caller,
     begin: &CommitBegin,
-    base: Location,
+    base: &Location,
 ) -> Result<Commit> {
     let upload = match begin.upload_id.as_str() {
         "" => None,
         id => Some(UploadId::parse(id)?),
     };
+    let base = files.at(caller, base).await?;
     let start = CommitStart { base, upload, if_absent: begin.if_absent, size: begin.size };
     files.commit(caller, start).await
 }

@@ -6,9 +6,10 @@ use depot_proto::files::{ContentSource, Entry as ProtoEntry, Kind as ProtoKind};
 use prost_types::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::files::{Request, Source};
+use crate::files::{Request, Source, UploadFor};
 use crate::model::{
-    Digest, Entry, Location, MessageId, Mode, Node, Piece, RequestId, TreePath, VersionId,
+    AccountName, Digest, Entry, Location, MessageId, Mode, Node, Piece, RequestId, TreePath,
+    UploadId, VersionId,
 };
 
 const NANOS: i64 = 1_000_000_000;
@@ -59,6 +60,12 @@ pub(super) fn request(id: &str, digest: impl FnOnce() -> [u8; 32]) -> Result<Opt
         return Ok(None);
     }
     Ok(Some(Request { id: RequestId::parse(id)?, digest: digest() }))
+}
+
+/// An upload, and in whose tree it shall end.
+pub(super) fn upload(id: &str, tree: &str) -> Result<UploadFor> {
+    let tree = if tree.is_empty() { None } else { Some(AccountName::parse(tree)?) };
+    Ok(UploadFor { id: UploadId::parse(id)?, tree })
 }
 
 /// The digest of everything a request asks for.

@@ -16,10 +16,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::error::{Error, Result};
 use crate::files::Position;
-use crate::model::{Caller, ChunkHash, Location, UploadId};
+use crate::model::{Caller, ChunkHash, Location};
 use crate::rpc::auth_layer::caller;
 use crate::rpc::call::to_its_end;
-use crate::rpc::convert::{beside, digest_of, entry, mode, request};
+use crate::rpc::convert::{beside, digest_of, entry, mode, request, upload};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, commit, page_token, transfer};
 
@@ -85,7 +85,7 @@ impl FilesRpc {
     }
 
     async fn missing(&self, caller: &Caller, wanted: MissingRequest) -> Result<MissingResponse> {
-        let upload = UploadId::parse(&wanted.upload_id)?;
+        let upload = upload(&wanted.upload_id, &wanted.tree)?;
         let (hashes, rest) = wanted.hashes.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(Error::field("hashes", "each hash has 32 bytes"));

@@ -17,9 +17,9 @@ use tonic::{Status, Streaming};
 
 use crate::error::{Error, Kind, Result};
 use crate::files::{ByteRange, ByteStream, Files, Fill, Source, Write, WriteHeader};
-use crate::model::{Caller, ChunkHash, Content, Entry, Location, Node, Piece, UploadId, VersionId};
+use crate::model::{Caller, ChunkHash, Content, Entry, Location, Node, Piece, VersionId};
 use crate::rpc::DATA_BYTES;
-use crate::rpc::convert::{digest, entry, mode, nanoseconds, request, source};
+use crate::rpc::convert::{digest, entry, mode, nanoseconds, request, source, upload};
 use crate::rpc::files::Answers;
 use crate::rpc::status::status;
 
@@ -120,8 +120,8 @@ pub(super) async fn fill(
     let Some(first) = parts.message().await? else {
         return Err(status(Error::field("upload_id", "a fill begins with it")));
     };
-    let upload = UploadId::parse(&first.upload_id).map_err(status)?;
-    let mut filling = files.fill(caller, upload);
+    let upload = upload(&first.upload_id, &first.tree).map_err(status)?;
+    let mut filling = files.fill(caller, upload).await.map_err(status)?;
     if let Err(refusal) = fill_parts(&mut filling, first, &mut parts).await {
         if let Err(error) = filling.keep().await {
             tracing::debug!(%error, "chunks of a broken fill were not kept");

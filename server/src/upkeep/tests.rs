@@ -15,7 +15,7 @@ use crate::db::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, ChunkHash, ChunkPlace, Content, Digest, ManifestHasher, NewChunk,
+    AccountId, AccountName, At, ChunkHash, ChunkPlace, Content, Digest, ManifestHasher, NewChunk,
     PackId, Piece, TreePath, UploadId,
 };
 use crate::upkeep::{DAY_MS, Graces, Terms, Upkeep};
@@ -134,7 +134,13 @@ impl House {
         let new = NewChunk { hash, data: vec![bytes.into()], length };
         let places = self.disk.packs.append(Lane::Small, vec![new]).await.unwrap();
         let id = UploadId::new();
-        let upload = Upload { account: self.ann, id, leases_max: 16, now: self.clock.now() };
+        let upload = Upload {
+            account: self.ann,
+            charged: self.ann,
+            id,
+            leases_max: 16,
+            now: self.clock.now(),
+        };
         let arrived = Arrived { hash, length, place: Some(places[0]) };
         self.db.register(upload, vec![arrived]).await.unwrap();
         self.db.close_upload(self.ann, id).await.unwrap();
@@ -144,10 +150,10 @@ impl House {
     /// Puts a file at `/NUMBER`.
     async fn write(&self, number: u8, content: Content) {
         let write = FileWrite {
-            account: self.ann,
+            by: self.ann,
             request: None,
             upload: None,
-            path: path(number),
+            at: at(self.ann, number),
             content,
             mode: None,
             modified_ns: 5,
@@ -187,9 +193,9 @@ impl House {
     /// Removes a file for good.
     async fn purge(&self, number: u8) {
         let removal = Removal {
-            account: self.ann,
+            by: self.ann,
             request: None,
-            path: path(number),
+            at: at(self.ann, number),
             recursive: false,
             if_generation: None,
             now: self.clock.now(),
@@ -203,8 +209,9 @@ impl House {
     }
 }
 
-fn path(number: u8) -> TreePath {
-    TreePath::parse_relative(&number.to_string(), "path").unwrap()
+fn at(account: AccountId, number: u8) -> At {
+    let path = TreePath::parse_relative(&number.to_string(), "path").unwrap();
+    At { account, owner: None, path }
 }
 
 #[tokio::test]
@@ -252,8 +259,13 @@ async fn uploads_that_nobody_will_go_on_with_hold_nothing_back() {
     let hash = ChunkHash::of(&[1; 10]);
     let new = NewChunk { hash, data: vec![vec![1; 10].into()], length: 10 };
     let place = house.disk.packs.append(Lane::Small, vec![new]).await.unwrap()[0];
-    let upload =
-        Upload { account: house.ann, id: UploadId::new(), leases_max: 16, now: house.clock.now() };
+    let upload = Upload {
+        account: house.ann,
+        charged: house.ann,
+        id: UploadId::new(),
+        leases_max: 16,
+        now: house.clock.now(),
+    };
     let arrived = Arrived { hash, length: 10, place: Some(place) };
     house.db.register(upload, vec![arrived]).await.unwrap();
     let collected = async || {
@@ -278,7 +290,13 @@ async fn uploads_that_nobody_will_go_on_with_hold_nothing_back() {
 async fn with_no_grace_an_upload_ends_whatever_the_clock_says() {
     let house = House::new().await;
     let id = UploadId::new();
-    let upload = Upload { account: house.ann, id, leases_max: 16, now: house.clock.now() };
+    let upload = Upload {
+        account: house.ann,
+        charged: house.ann,
+        id,
+        leases_max: 16,
+        now: house.clock.now(),
+    };
     house.db.missing(upload, vec![]).await.unwrap();
     house.later(-DAY_MS);
     assert_eq!(house.upkeep.end_uploads(1).await.unwrap(), 0);
@@ -327,10 +345,10 @@ async fn collecting_is_due_by_the_time_of_the_last_run() {
 async fn a_commit_begun_since_the_start_is_not_swept() {
     let house = House::new().await;
     let plan = |base| CommitPlan {
-        account: house.ann,
+        by: house.ann,
         request: None,
         upload: None,
-        base: path(base),
+        base: at(house.ann, base),
         if_absent: false,
         merge_entries_max: 100,
         held: false,

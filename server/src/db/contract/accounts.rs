@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::db::contract::people::{path, refused};
+use crate::db::contract::people::refused;
 use crate::db::contract::sessions::login;
 use crate::db::contract::{World, named, new_account, stories};
 use crate::db::{Account, NewAccount};
@@ -36,7 +36,8 @@ async fn an_account_comes_with_the_root_of_its_tree(world: &World) {
     assert_eq!((quota, used, at, password.as_str(), admin, made.disabled), expected);
     let found = db.account(&named("Ann")).await.unwrap().unwrap();
     assert_eq!((found.id, facts(&found)), (made.id, facts(&made)));
-    let root = db.entry(made.id, &path("/")).await.unwrap();
+    let top = world.person(made.id, made.name).at("/");
+    let root = db.entry(made.id, &top).await.unwrap();
     assert!(root.node.is_folder() && root.parent.is_none() && root.account == made.id);
     assert_eq!(db.start(made.id).await.unwrap().modseq, Modseq(1));
     assert!(db.account(&named("bob")).await.unwrap().is_none());

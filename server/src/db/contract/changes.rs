@@ -1,7 +1,7 @@
 //! Stories of an account's order of changes: one word for each entry, of its latest state, as it is to
 //! somebody who knew everything up to a number.
 
-use crate::db::contract::people::{Person, file, folder, path};
+use crate::db::contract::people::{Person, file, folder};
 use crate::db::contract::{World, stories};
 use crate::db::{Change, ChangeItem, EntryKind, EntryOp, Span, StagedEntry};
 use crate::model::{Content, Mode, Modseq};
@@ -301,7 +301,7 @@ async fn changes_carry_what_they_are_about(world: &World) {
     ann.commit("/d", vec![crate::db::contract::people::symlink("link", "a")]).await.unwrap();
     let changes = ann.changes(start).await;
     assert!(changes.iter().all(|change| change.at == world.now()));
-    let d = ann.db.entry(ann.id, &path("/d")).await.unwrap();
+    let d = ann.db.entry(ann.id, &ann.at("/d")).await.unwrap();
     assert_eq!(changes[1].modseq, entry.modseq);
     let item = |id, kind, path: &str, subtree| ChangeItem::Entry {
         id,

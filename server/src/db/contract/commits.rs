@@ -47,7 +47,10 @@ async fn a_commit_makes_everything_at_once(world: &World) {
         outcome.entries.iter().map(|listed| listed.path.to_string()).collect();
     assert_eq!(answered, ["/base/a", "/base/a/one", "/base/a/b/long", "/base/link", "/base/empty"]);
     for listed in &outcome.entries {
-        assert_eq!(listed.entry, ann.db.entry(ann.id, &listed.path).await.unwrap());
+        assert_eq!(
+            listed.entry,
+            ann.db.entry(ann.id, &ann.at(&listed.path.to_string())).await.unwrap()
+        );
     }
     let made = ann.stat("/base/a").await.unwrap();
     assert_eq!((made.mode, made.modified_ns), (mode, -7));

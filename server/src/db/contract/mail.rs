@@ -1,6 +1,6 @@
 //! Stories of sending: who gets a message, what it costs whom, what goes with it.
 
-use crate::db::contract::people::{Person, attached, content, path, refused, symlink};
+use crate::db::contract::people::{Person, attached, content, refused, symlink};
 use crate::db::contract::{World, named, stories};
 use crate::db::{AttachmentSource, NewMessage, Which};
 use crate::error::Kind;
@@ -129,7 +129,7 @@ async fn what_a_recipient_refuses_costs_it_nothing(world: &World) {
 async fn what_nobody_gets_is_not_kept(world: &World) {
     let (ann, bob) = (world.account("ann").await, world.account_with("bob", 4).await);
     ann.put("/file", b"attached").await;
-    let attachments = vec![attached("f", AttachmentSource::Path(path("/file")))];
+    let attachments = vec![attached("f", AttachmentSource::Path(ann.at("/file")))];
     let message = NewMessage { attachments, ..ann.message(&[&bob], "12345") };
     let sent = ann.db.send(message).await.unwrap();
     assert_eq!(sent.recipients[0].state, RecipientState::Refused);
@@ -143,7 +143,7 @@ async fn sender_and_recipients_are_charged(world: &World) {
     let ann = world.account_with("ann", 100).await;
     let (bob, cid) = (world.account("bob").await, world.account("cid").await);
     ann.put("/file", &[1; 30]).await;
-    let attachments = || vec![attached("f", AttachmentSource::Path(path("/file")))];
+    let attachments = || vec![attached("f", AttachmentSource::Path(ann.at("/file")))];
     let message =
         |body: &str| NewMessage { attachments: attachments(), ..ann.message(&[&bob, &cid], body) };
     ann.db.send(message("12345")).await.unwrap();
@@ -164,8 +164,8 @@ async fn an_attachment_by_path_is_the_file_as_it_was(world: &World) {
     ann.commit("/d", vec![symlink("link", "file")]).await.unwrap();
     let send = async |at: &str| {
         let attachments = vec![
-            attached("one", AttachmentSource::Path(path("/d/file"))),
-            attached("two", AttachmentSource::Path(path(at))),
+            attached("one", AttachmentSource::Path(ann.at("/d/file"))),
+            attached("two", AttachmentSource::Path(ann.at(at))),
         ];
         ann.db.send(NewMessage { attachments, ..ann.message(&[&bob], "") }).await
     };
@@ -239,7 +239,7 @@ async fn an_attachment_is_read_by_those_who_have_its_message(world: &World) {
     let (ann, bob, cid) =
         (world.account("ann").await, world.account("bob").await, world.account("cid").await);
     ann.put("/file", b"1").await;
-    let attachments = vec![attached("f", AttachmentSource::Path(path("/file")))];
+    let attachments = vec![attached("f", AttachmentSource::Path(ann.at("/file")))];
     let message = NewMessage { attachments, ..ann.message(&[&bob], "") };
     let sent = ann.db.send(message).await.unwrap();
     for (person, index, kind) in [

@@ -11,9 +11,9 @@ use crate::db::{
 };
 use crate::error::{Kind, Result};
 use crate::model::{
-    AccountId, AccountName, Body, ChunkHash, ChunkPlace, Content, Digest, Entry, EntryId, FileName,
-    ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece, RequestId, TreePath, UploadId,
-    VersionId,
+    AccountId, AccountName, At, Body, ChunkHash, ChunkPlace, Content, Digest, Entry, EntryId,
+    FileName, ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece, RequestId, TreePath,
+    UploadId, VersionId,
 };
 
 /// Uploads that a person may have at once.
@@ -55,7 +55,7 @@ impl Person {
     // Chunks and contents.
 
     pub(super) fn upload(&self, id: UploadId) -> Upload {
-        Upload { account: self.id, id, leases_max: LEASES_MAX, now: self.now() }
+        Upload { account: self.id, id, charged: self.id, leases_max: LEASES_MAX, now: self.now() }
     }
 
     /// A place that no other chunk has.
@@ -113,12 +113,17 @@ impl Person {
 
     // The tree.
 
+    /// A place in their tree.
+    pub(super) fn at(&self, text: &str) -> At {
+        At { account: self.id, owner: None, path: path(text) }
+    }
+
     pub(super) fn writing(&self, at: &str, content: Content) -> FileWrite {
         FileWrite {
-            account: self.id,
+            by: self.id,
             request: None,
             upload: None,
-            path: path(at),
+            at: self.at(at),
             content,
             mode: None,
             modified_ns: 5,
@@ -137,12 +142,12 @@ impl Person {
     }
 
     pub(super) async fn mkdir(&self, at: &str) -> Entry {
-        let made = self.db.make_folder(self.id, &path(at), true, None, self.now()).await;
+        let made = self.db.make_folder(self.id, &self.at(at), true, None, self.now()).await;
         made.unwrap()
     }
 
     pub(super) async fn stat(&self, at: &str) -> Result<Entry> {
-        self.db.entry(self.id, &path(at)).await
+        self.db.entry(self.id, &self.at(at)).await
     }
 
     pub(super) async fn stands(&self, at: &str) -> bool {
@@ -155,10 +160,10 @@ impl Person {
 
     pub(super) fn relocation(&self, source: &str, target: &str) -> Relocation {
         Relocation {
-            account: self.id,
+            by: self.id,
             request: None,
-            source: path(source),
-            target: path(target),
+            source: self.at(source),
+            target: self.at(target),
             now: self.now(),
         }
     }
@@ -173,9 +178,9 @@ impl Person {
 
     pub(super) fn removal(&self, at: &str) -> Removal {
         Removal {
-            account: self.id,
+            by: self.id,
             request: None,
-            path: path(at),
+            at: self.at(at),
             recursive: true,
             if_generation: None,
             now: self.now(),
@@ -188,22 +193,22 @@ impl Person {
 
     /// Everything below a folder, by path.
     pub(super) async fn tree(&self, at: &str) -> Vec<String> {
-        let page = self.db.list(self.id, &path(at), true, Position::Start, usize::MAX).await;
+        let page = self.db.list(self.id, &self.at(at), true, Position::Start, usize::MAX).await;
         paths(&page.unwrap())
     }
 
     /// What is in a folder, by path.
     pub(super) async fn ls(&self, at: &str) -> Vec<String> {
-        let page = self.db.list(self.id, &path(at), false, Position::Start, usize::MAX).await;
+        let page = self.db.list(self.id, &self.at(at), false, Position::Start, usize::MAX).await;
         paths(&page.unwrap())
     }
 
     pub(super) fn plan(&self, base: &str) -> CommitPlan {
         CommitPlan {
-            account: self.id,
+            by: self.id,
             request: None,
             upload: None,
-            base: path(base),
+            base: self.at(base),
             if_absent: false,
             merge_entries_max: 100,
             held: false,

@@ -2,7 +2,7 @@
 
 use crate::db::FileWrite;
 use crate::db::contract::people::{
-    Person, content, file, file_name, folder, path, refused, symlink, version,
+    Person, content, file, file_name, folder, refused, symlink, version,
 };
 use crate::db::contract::{World, stories};
 use crate::error::Kind;
@@ -111,7 +111,7 @@ async fn twins_are_refused_by_name(world: &World) {
     assert_eq!(error.kind(), Kind::NameTwin, "composed and not");
     assert!(!ann.stands("/folder").await, "paths are spelled as they are");
     assert_eq!(ann.tree("/").await, ["/Folder", "/Folder/README", "/\u{e9}"]);
-    let made = ann.db.make_folder(ann.id, &path("/folder/x"), true, None, ann.now()).await;
+    let made = ann.db.make_folder(ann.id, &ann.at("/folder/x"), true, None, ann.now()).await;
     assert_eq!(refused(made), Kind::NameTwin);
 }
 
@@ -145,7 +145,7 @@ async fn files_and_folders_do_not_replace_each_other(world: &World) {
     let ann = world.account("ann").await;
     ann.put("/file", b"1").await;
     ann.mkdir("/folder").await;
-    let make = async |at| ann.db.make_folder(ann.id, &path(at), true, None, ann.now()).await;
+    let make = async |at| ann.db.make_folder(ann.id, &ann.at(at), true, None, ann.now()).await;
     assert_eq!(refused(ann.try_put("/folder", b"2").await), Kind::FailedPrecondition);
     assert_eq!(refused(ann.try_put("/file/below", b"2").await), Kind::FailedPrecondition);
     assert_eq!(refused(make("/file").await), Kind::AlreadyExists);
@@ -192,7 +192,7 @@ async fn missing_folders_are_made(world: &World) {
 async fn a_folder_is_made_once(world: &World) {
     let ann = world.account("ann").await;
     let make = async |at, parents, mode: Option<Mode>| {
-        ann.db.make_folder(ann.id, &path(at), parents, mode, ann.now()).await
+        ann.db.make_folder(ann.id, &ann.at(at), parents, mode, ann.now()).await
     };
     assert_eq!(refused(make("/a/b", false, None).await), Kind::NotFound);
     let mode = Some(Mode::parse(0o700, "mode").unwrap());

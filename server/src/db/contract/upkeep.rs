@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc;
 
 use crate::db::contract::contents::condemn;
-use crate::db::contract::people::{Person, attached, file, folder, manifest, path, piece, version};
+use crate::db::contract::people::{Person, attached, file, folder, manifest, piece, version};
 use crate::db::contract::{World, stories};
 use crate::db::{AttachmentSource, ChunkState, CommitPlan, Held, NewMessage};
 use crate::model::{Body, ChunkHash, ChunkPlace, ManifestKey, MessageId, Modseq, PackId, UploadId};
@@ -253,7 +253,7 @@ async fn whoever_refers_to_a_chunk_saves_it(world: &World) {
                 ann.db.send(NewMessage { body: Body::Stored(one), ..message() }).await.unwrap(),
             ),
             _ => {
-                let attachments = vec![attached("f", AttachmentSource::Path(path("/standing")))];
+                let attachments = vec![attached("f", AttachmentSource::Path(ann.at("/standing")))];
                 ann.db.send(NewMessage { attachments, ..message() }).await.unwrap();
             }
         }
@@ -461,7 +461,7 @@ async fn who_uses_a_chunk_is_said_in_words(world: &World) {
     ann.put("/d/past", b"other").await;
     ann.put("/gone", b"one").await;
     ann.rm("/gone").await;
-    let attachments = vec![attached("f", AttachmentSource::Path(path("/d/one")))];
+    let attachments = vec![attached("f", AttachmentSource::Path(ann.at("/d/one")))];
     let message = NewMessage { attachments, ..ann.message(&[&bob], "") };
     let sent: MessageId = ann.db.send(message).await.unwrap().id;
     let users = async |bytes: &[u8], limit| {

@@ -8,7 +8,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use proptest::sample::select;
 use tokio::runtime::Runtime;
 
-use crate::db::contract::people::{Person, file, folder, path};
+use crate::db::contract::people::{Person, file, folder};
 use crate::db::contract::{SQLITE, World, stories};
 use crate::db::{Change, ChangeItem, EntryOp, Position, Span, StagedEntry};
 use crate::error::Kind;
@@ -163,7 +163,7 @@ impl Copy {
             self.known.retain(|_, known| !known.starts_with(&format!("{at}/")));
         }
         if all {
-            let below = ann.db.list(ann.id, &path(&at), true, Position::Start, 10_000).await;
+            let below = ann.db.list(ann.id, &ann.at(&at), true, Position::Start, 10_000).await;
             match below {
                 Ok(below) => self.known.extend(
                     below
@@ -212,7 +212,7 @@ async fn take(ann: &Person, copy: &mut Copy, step: &Step) {
     match step {
         Step::Put(at, byte) => drop(ann.try_put(at, &[*byte]).await),
         Step::Mkdir(at) => {
-            drop(ann.db.make_folder(ann.id, &path(at), true, None, ann.now()).await);
+            drop(ann.db.make_folder(ann.id, &ann.at(at), true, None, ann.now()).await);
         }
         Step::Touch(at) if ann.stat(at).await.is_ok_and(|entry| entry.node.is_folder()) => {
             let head = ann.head().await.0;

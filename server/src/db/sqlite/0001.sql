@@ -105,12 +105,15 @@ CREATE TABLE account_chunk (
 CREATE TABLE lease (
   account INTEGER NOT NULL REFERENCES account (id),
   upload BLOB NOT NULL,
+  -- In whose tree it shall end, and whose quota it has to fit into.
+  charged INTEGER NOT NULL REFERENCES account (id),
   -- Logical bytes it brought that no commit has used yet.
   bytes INTEGER NOT NULL DEFAULT 0,
   opened_at INTEGER NOT NULL,
   touched_at INTEGER NOT NULL,
   PRIMARY KEY (account, upload)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX lease_charged ON lease (charged);
 
 -- Contents of several chunks. One-chunk contents need no row: their chunk is named by their digest.
 CREATE TABLE content (
@@ -170,6 +173,40 @@ CREATE INDEX entry_version ON entry (version) WHERE version IS NOT NULL;
 CREATE INDEX entry_content ON entry (content) WHERE content IS NOT NULL;
 CREATE INDEX entry_removed ON entry (account, removed_at) WHERE removed_at IS NOT NULL;
 CREATE INDEX entry_trash ON entry (removed_at) WHERE removed_at IS NOT NULL;
+
+-- Lists of accounts, by a name.
+CREATE TABLE account_group (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL UNIQUE,
+  made_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE member (
+  account_group INTEGER NOT NULL REFERENCES account_group (id) ON DELETE CASCADE,
+  account INTEGER NOT NULL REFERENCES account (id),
+  -- Whether it may change the list.
+  owns INTEGER NOT NULL,
+  PRIMARY KEY (account_group, account)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX member_account ON member (account, account_group);
+
+-- Who else may use an entry and all below it. It stays with the entry wherever that is moved, and in the
+-- trash, where nobody sees it.
+CREATE TABLE access_grant (
+  entry BLOB NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+  -- 1: an account, 2: a group.
+  grantee_kind INTEGER NOT NULL CHECK (grantee_kind BETWEEN 1 AND 2),
+  grantee INTEGER NOT NULL,
+  -- Whose tree the entry is in.
+  owner INTEGER NOT NULL REFERENCES account (id),
+  -- 1: read, 2: write.
+  rights INTEGER NOT NULL CHECK (rights BETWEEN 1 AND 2),
+  granted_at INTEGER NOT NULL,
+  PRIMARY KEY (entry, grantee_kind, grantee)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX access_grant_grantee ON access_grant (grantee_kind, grantee, owner);
+CREATE INDEX access_grant_owner ON access_grant (owner, entry);
 
 -- Contents that files had before the current one.
 CREATE TABLE version (

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row};
 use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::sessions;
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, rows};
-use crate::db::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens};
+use crate::db::sqlite::{Sqlite, quota, rows};
+use crate::db::{Account, Accounts, NewAccount, NewSession, Refreshed, Session, Tokens, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, AccountName, EntryId, Mode, SessionId};
 
@@ -66,6 +66,10 @@ impl Accounts for Sqlite {
             required(tx.conn(), &name)
         })
         .await
+    }
+
+    async fn usage(&self, account: AccountId) -> Result<Usage> {
+        self.read("accounts.usage", move |conn| quota::usage(conn, account)).await
     }
 
     async fn create_session(&self, new: NewSession) -> Result<bool> {

@@ -5,9 +5,10 @@
 use async_trait::async_trait;
 use rusqlite::Row;
 
-use crate::db::sqlite::contents::{end_upload, take};
+use crate::db::sqlite::contents::{Provenance, end_upload, take};
 use crate::db::sqlite::merge::{Merge, insert_row};
-use crate::db::sqlite::paths::{by_id, child, find, root, sibling};
+use crate::db::sqlite::paths::{by_id, child, root, sibling};
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, one};
 use crate::db::sqlite::trash::{drop_leaves, drop_row};
@@ -21,7 +22,7 @@ use crate::model::{CommitId, Entry, EntryId, FileName, Mode, Node, TreePath};
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
         self.write_in_quota("commits.commit", move |tx| {
-            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| apply(tx, &plan, &entries))
+            once(tx, plan.by, plan.request.as_ref(), plan.now, |tx| apply(tx, &plan, &entries))
         })
         .await
     }
@@ -53,8 +54,8 @@ impl Commits for Sqlite {
     async fn publish(&self, staged: &Staged, plan: CommitPlan) -> Result<CommitOutcome> {
         let staged = staged.clone();
         self.write_in_quota("commits.publish", move |tx| {
-            once(tx, plan.account, plan.request.as_ref(), plan.now, |tx| {
-                end_upload(tx, plan.account, plan.upload)?;
+            once(tx, plan.by, plan.request.as_ref(), plan.now, |tx| {
+                end_upload(tx, plan.by, plan.upload)?;
                 match staged.top {
                     Some(top) => publish_new(tx, &plan, (staged.id, top)),
                     None => publish_merge(tx, &plan, staged.id),
@@ -78,16 +79,28 @@ impl Commits for Sqlite {
 }
 
 fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<CommitOutcome> {
-    if plan.if_absent && find(tx.conn(), plan.account, &plan.base)?.is_some() {
+    let account = plan.base.account;
+    let reach = Reach::of(tx.conn(), plan.by, account)?;
+    let inside = reach.require_write(&plan.base);
+    let all_inside = inside.is_ok();
+    if entries.is_empty() {
+        inside?;
+    }
+    if plan.if_absent && stands(tx, plan)?.is_some() {
         return Err(base_stands(plan));
     }
-    end_upload(tx, plan.account, plan.upload)?;
-    let top = root(tx.conn(), plan.account)?;
-    let mut merge = Merge::below(top, plan.account, plan.now, plan.held);
-    merge.folder(tx, plan.base.names())?;
+    end_upload(tx, plan.by, plan.upload)?;
+    let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
+    if all_inside {
+        merge.folder(tx, plan.base.path.names())?;
+    }
     let mut outcome = CommitOutcome::default();
     for new in entries {
-        let path = plan.base.join(&new.path, "entries.path")?;
+        let path = plan.base.path.join(&new.path, "entries.path")?;
+        if !all_inside {
+            // What is in a folder may be shared where the folder is not.
+            reach.require_write(&plan.base.beside(path.clone()))?;
+        }
         let put = merge.put(tx, &path, new)?;
         match put.changed {
             true => outcome.changed += 1,
@@ -96,14 +109,24 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         outcome.entries.push(put.at(path));
     }
     merge.charge(tx)?;
-    outcome.modseq = journal::current(tx.conn(), plan.account)?;
+    outcome.modseq = journal::current(tx.conn(), account)?;
     Ok(outcome)
+}
+
+fn provenance(plan: &CommitPlan) -> Provenance {
+    if plan.held { Provenance::Held } else { Provenance::SentBy(plan.by) }
+}
+
+/// What stands at the base, whoever may see it.
+fn stands(tx: &Tx<'_>, plan: &CommitPlan) -> Result<Option<Entry>> {
+    Reach::own(tx.conn(), plan.base.account)?.find(&plan.base.path)
 }
 
 /// What stands at the base is refused only when it is published, even where nothing may stand there: the
 /// same request may have put it there, and then its first answer is given again.
 fn open(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<Staged> {
-    let stands = find(tx.conn(), plan.account, &plan.base)?;
+    Reach::of(tx.conn(), plan.by, plan.base.account)?.require_write(&plan.base)?;
+    let stands = stands(tx, plan)?;
     if let Some(entry) = &stands
         && !entry.node.is_folder()
         && !plan.if_absent
@@ -119,16 +142,17 @@ fn open(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<Staged> {
     };
     tx.execute(
         "INSERT INTO staged_commit (id, account, top, base, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (id, plan.account, top, base, plan.now),
+        (id, plan.base.account, top, base, plan.now),
     )?;
     Ok(Staged { id, top })
 }
 
 fn insert_top(tx: &Tx<'_>, plan: &CommitPlan) -> Result<EntryId> {
-    let number = journal::quiet(tx, plan.account)?;
+    let account = plan.base.account;
+    let number = journal::quiet(tx, account)?;
     let top = Entry {
         id: EntryId::new(),
-        account: plan.account,
+        account,
         parent: None,
         name: None,
         node: Node::Folder,
@@ -149,10 +173,11 @@ fn stage_new(
     (id, top): (CommitId, EntryId),
     entries: &[StagedEntry],
 ) -> Result<()> {
-    let mut merge = Merge::below_unseen(top, plan.account, plan.now, plan.held);
+    let whose = (plan.base.account, provenance(plan));
+    let mut merge = Merge::below(top, whose, plan.now).unseen();
     for new in entries {
         // Also checks that the whole path is within its limits.
-        plan.base.join(&new.path, "entries.path")?;
+        plan.base.path.join(&new.path, "entries.path")?;
         merge.put(tx, &new.path, new)?;
     }
     count(tx, id, (entries.len(), 0), merge.added_bytes())
@@ -169,18 +194,18 @@ fn stage_merge(
     let before = place;
     let mut folders = Folders::default();
     for new in entries {
-        let path = plan.base.join(&new.path, "entries.path")?;
+        let path = plan.base.path.join(&new.path, "entries.path")?;
         let parent = folders.above(tx, plan, &path)?;
         let stands = match (parent, path.split_last()) {
             (Some(parent), Some((name, _))) => child(tx.conn(), parent, name)?,
             (None, Some(_)) => None,
-            (_, None) => by_id(tx.conn(), root(tx.conn(), plan.account)?)?,
+            (_, None) => by_id(tx.conn(), root(tx.conn(), plan.base.account)?)?,
         };
         if stands.is_some_and(|entry| is_same(&entry, new)) {
             continue;
         }
         if let NewNode::File(content) = &new.node {
-            take(tx, plan.account, content, plan.held)?;
+            take(tx, content, provenance(plan))?;
         }
         insert_staged(tx, (id, place, parent), new)?;
         place += 1;
@@ -221,7 +246,8 @@ impl Folders {
         {
             return Ok(*found);
         }
-        let stands = find(tx.conn(), plan.account, &TreePath::from(above.to_vec()))?;
+        let tree = Reach::own(tx.conn(), plan.base.account)?;
+        let stands = tree.find(&TreePath::from(above.to_vec()))?;
         let found = stands.filter(|entry| entry.node.is_folder()).map(|entry| entry.id);
         self.last = Some((above.to_vec(), found));
         Ok(found)
@@ -292,16 +318,19 @@ fn publish_new(
     let sql = "DELETE FROM staged_commit WHERE id = ?1 AND NOT abandoned RETURNING size, entries";
     let staged = one(tx.conn(), sql, [id], |row| Ok((row.get("size")?, row.get("entries")?)))?;
     let (size, entries) = staged.ok_or_else(swept)?;
-    let Some((name, above)) = plan.base.split_last() else {
+    let Some((name, above)) = plan.base.path.split_last() else {
         return Err(base_stands(plan));
     };
-    let mut merge = Merge::below(root(tx.conn(), plan.account)?, plan.account, plan.now, plan.held);
+    let account = plan.base.account;
+    let reach = Reach::of(tx.conn(), plan.by, account)?;
+    reach.require_write(&plan.base)?;
+    let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
     let parent = merge.folder(tx, above)?;
     if sibling(tx.conn(), parent, name)?.is_some() {
         return Err(base_stands(plan));
     }
-    quota::charge(tx, plan.account, size, plan.now)?;
-    let number = journal::next(tx, plan.account)?;
+    quota::charge(tx, account, size, plan.now)?;
+    let number = journal::next(tx, account)?;
     tx.execute(
         "UPDATE entry SET parent = ?2, name = ?3, name_key = ?4, made = ?5, generation = ?5,
                           placed = ?5, modseq = ?5, changed_at = ?6
@@ -325,8 +354,8 @@ fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<Com
     if plan.if_absent {
         return Err(base_stands(plan));
     }
-    if find(tx.conn(), plan.account, &plan.base)?.map(|entry| entry.id) != base {
-        return Err(moved_meanwhile(&plan.base));
+    if stands(tx, plan)?.map(|entry| entry.id) != base {
+        return Err(moved_meanwhile(&plan.base.path));
     }
     let entries = still_placed(tx, plan, rows)?;
     let mut outcome = apply(tx, plan, &entries)?;
@@ -345,7 +374,7 @@ fn still_placed(tx: &Tx<'_>, plan: &CommitPlan, rows: Vec<StagedRow>) -> Result<
     rows.into_iter()
         .map(|(mut new, path, stood)| {
             new.path = TreePath::parse_relative(&path, "entries.path")?;
-            let path = plan.base.join(&new.path, "entries.path")?;
+            let path = plan.base.path.join(&new.path, "entries.path")?;
             if stood.is_some() && folders.above(tx, plan, &path)? != stood {
                 return Err(moved_meanwhile(&path));
             }

@@ -32,14 +32,14 @@ impl Contents for Sqlite {
     }
 
     async fn reserve(&self, upload: Upload, bytes: u64) -> Result<()> {
-        let account = upload.account;
+        let account = upload.charged;
         let fits = move |conn: &Connection| quota::fits(conn, account, bytes);
         if self.read("contents.fits", fits).await? {
             return Ok(());
         }
         self.write_in_quota("contents.reserve", move |tx| {
             renew_lease(tx, &upload)?;
-            quota::require(tx, upload.account, bytes, upload.now)
+            quota::require(tx, upload.charged, bytes, upload.now)
         })
         .await
     }
@@ -131,11 +131,13 @@ impl Contents for Sqlite {
 impl Sqlite {
     /// Sees to it that an upload has a fresh lease; mostly that takes a reading alone.
     async fn hold(&self, upload: Upload) -> Result<()> {
-        let (account, id, now) = (upload.account, upload.id, upload.now);
+        let Upload { account, id, charged, now, .. } = upload;
         let fresh = self
             .read("contents.lease", move |conn| {
-                let sql = "SELECT touched_at FROM lease WHERE account = ?1 AND upload = ?2";
-                let touched: Option<i64> = one(conn, sql, (account, id), |row| row.get(0))?;
+                let sql = "SELECT touched_at FROM lease
+                           WHERE account = ?1 AND upload = ?2 AND charged = ?3";
+                let touched: Option<i64> =
+                    one(conn, sql, (account, id, charged), |row| row.get(0))?;
                 Ok(touched.is_some_and(|at| (now - LEASE_RENEWED_MS..=now).contains(&at)))
             })
             .await?;
@@ -148,20 +150,30 @@ impl Sqlite {
 
 /// Opens or renews a lease; the longest idle one of too many makes room.
 fn renew_lease(tx: &mut Tx<'_>, upload: &Upload) -> Result<()> {
-    tx.upload = Some(upload.id);
-    let sql =
-        "UPDATE lease SET touched_at = max(touched_at, ?3) WHERE account = ?1 AND upload = ?2";
-    if tx.execute(sql, (upload.account, upload.id, upload.now))? > 0 {
-        return Ok(());
+    tx.upload = Some((upload.account, upload.id));
+    let sql = "UPDATE lease SET touched_at = max(touched_at, ?3)
+               WHERE account = ?1 AND upload = ?2 RETURNING charged";
+    let key = (upload.account, upload.id, upload.now);
+    match one(tx.conn(), sql, key, |row| row.get::<_, AccountId>(0))? {
+        Some(charged) if charged == upload.charged => return Ok(()),
+        Some(_) => {
+            let problem = "this upload was begun for another account's tree; begin another one";
+            return Err(Error::field("upload_id", problem));
+        }
+        None => {}
     }
     let sql = "SELECT count(*) FROM lease WHERE account = ?1";
     let open: u32 = one(tx.conn(), sql, [upload.account], |row| row.get(0))?.unwrap_or(0);
     for _too_many in upload.leases_max..=open {
-        quota::drop_idle_lease(tx, upload.account, quota::Idle::ANY)?;
+        let sql = "DELETE FROM lease WHERE (account, upload) IN (
+                     SELECT account, upload FROM lease WHERE account = ?1
+                     ORDER BY touched_at, upload LIMIT 1)";
+        tx.execute(sql, [upload.account])?;
     }
     tx.execute(
-        "INSERT INTO lease (account, upload, opened_at, touched_at) VALUES (?1, ?2, ?3, ?3)",
-        (upload.account, upload.id, upload.now),
+        "INSERT INTO lease (account, upload, charged, opened_at, touched_at)
+         VALUES (?1, ?2, ?3, ?4, ?4)",
+        (upload.account, upload.id, upload.charged, upload.now),
     )
     .map(drop)
 }
@@ -175,7 +187,7 @@ pub(super) fn end_upload(
     let Some(upload) = upload else {
         return Ok(());
     };
-    tx.upload = Some(upload);
+    tx.upload = Some((account, upload));
     tx.execute("DELETE FROM lease WHERE account = ?1 AND upload = ?2", (account, upload)).map(drop)
 }
 
@@ -205,16 +217,24 @@ fn jobs(contents: Vec<NewContent>) -> Vec<Vec<NewContent>> {
     jobs
 }
 
-/// Sees to it that a content may be referred to, in the transaction that does so: it is there, its chunks
-/// were sent by this account or are `held` by it already, and a collector who had marked any of it lets
-/// it live. `ChunksMissing` otherwise.
-pub(super) fn take(tx: &Tx<'_>, account: AccountId, content: &Content, held: bool) -> Result<()> {
-    let there = match (content.manifest, content.only_chunk()) {
+/// Why a content may be referred to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Provenance {
+    /// Its chunks were sent by this account.
+    SentBy(AccountId),
+    /// It is that of something that may be read by whoever refers to it.
+    Held,
+}
+
+/// Sees to it that a content may be referred to, in the transaction that does so: it is there, and a
+/// collector who had marked any of it lets it live. `ChunksMissing` otherwise.
+pub(super) fn take(tx: &Tx<'_>, content: &Content, provenance: Provenance) -> Result<()> {
+    let there = match (content.manifest, content.only_chunk(), provenance) {
         // The chunks of a list were looked for when it was recorded.
-        (Some(key), _) => refer_to_list(tx, key, content.size)?,
-        (None, Some(piece)) if held => refer_held(tx, piece)?,
-        (None, Some(piece)) => refer(tx, account, piece)?,
-        (None, None) => true,
+        (Some(key), ..) => refer_to_list(tx, key, content.size)?,
+        (None, Some(piece), Provenance::Held) => refer_held(tx, piece)?,
+        (None, Some(piece), Provenance::SentBy(account)) => refer(tx, account, piece)?,
+        (None, None, _) => true,
     };
     if there { Ok(()) } else { Err(chunks_missing(1)) }
 }
@@ -286,7 +306,7 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     if brought == 0 {
         return Ok(());
     }
-    quota::require(tx, upload.account, brought, upload.now)?;
+    quota::require(tx, upload.charged, brought, upload.now)?;
     let sql = "UPDATE lease SET bytes = bytes + ?3 WHERE account = ?1 AND upload = ?2";
     tx.execute(sql, (upload.account, upload.id, brought)).map(drop)
 }

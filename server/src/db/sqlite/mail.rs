@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 
-use crate::db::sqlite::contents::{end_upload, take};
-use crate::db::sqlite::paths::required;
+use crate::db::sqlite::contents::{Provenance, end_upload, take};
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{all, content, one, prepared};
 use crate::db::sqlite::writer::Tx;
@@ -15,7 +15,7 @@ use crate::db::sqlite::{Sqlite, accounts, journal, quota};
 use crate::db::{Account, AttachmentSource, Mail, NewMessage, PREVIEW_CHARS, SendOutcome, Which};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, Attachment, Body, Content, Message, MessageId, Node, Recipient,
+    AccountId, AccountName, At, Attachment, Body, Content, Message, MessageId, Node, Recipient,
     RecipientState, ThreadId,
 };
 
@@ -147,7 +147,7 @@ fn send(tx: &mut Tx<'_>, new: &NewMessage) -> Result<SendOutcome> {
     let body_size = match &new.body {
         Body::Inline(text) => text.len() as u64,
         Body::Stored(content) => {
-            take(tx, new.sender, content, false)?;
+            take(tx, content, Provenance::SentBy(new.sender))?;
             content.size
         }
     };
@@ -206,20 +206,25 @@ fn attachments(tx: &Tx<'_>, new: &NewMessage) -> Result<Vec<Attachment>> {
     new.attachments
         .iter()
         .map(|file| {
-            let (content, held) = match &file.source {
-                AttachmentSource::Content(content) => (*content, false),
-                AttachmentSource::Path(path) => match required(tx.conn(), new.sender, path)?.node {
-                    Node::File { content, .. } => (content, true),
-                    _ => {
-                        let message = format!("{path} is no file; attach the files in it");
-                        return Err(Error::new(Kind::FailedPrecondition, message));
-                    }
-                },
+            let (content, provenance) = match &file.source {
+                AttachmentSource::Content(content) => (*content, Provenance::SentBy(new.sender)),
+                AttachmentSource::Path(at) => (read(tx, new.sender, at)?, Provenance::Held),
             };
-            take(tx, new.sender, &content, held)?;
+            take(tx, &content, provenance)?;
             Ok(Attachment { name: file.name.clone(), content })
         })
         .collect()
+}
+
+/// The content of a file that `by` may read.
+fn read(tx: &Tx<'_>, by: AccountId, at: &At) -> Result<Content> {
+    match Reach::of(tx.conn(), by, at.account)?.required(at)?.node {
+        Node::File { content, .. } => Ok(content),
+        _ => {
+            let message = format!("{at} is no file; attach the files in it");
+            Err(Error::new(Kind::FailedPrecondition, message))
+        }
+    }
 }
 
 fn insert(

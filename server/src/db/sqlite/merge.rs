@@ -2,7 +2,7 @@
 //! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
 //! through here.
 
-use crate::db::sqlite::contents;
+use crate::db::sqlite::contents::{self, Provenance};
 use crate::db::sqlite::paths::{by_id, sibling, twin};
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK};
 use crate::db::sqlite::writer::Tx;
@@ -17,8 +17,8 @@ use crate::model::{
 pub(super) struct Merge {
     account: AccountId,
     now: i64,
-    /// Whether contents are known to be the account's.
-    held: bool,
+    /// Why contents may be used.
+    provenance: Provenance,
     /// Whether the top is one that nobody sees yet: nothing stands below it but what was put there.
     unseen: bool,
     /// The folders from the top to where the last entry was put, so that siblings need no walk.
@@ -36,13 +36,18 @@ pub(super) struct Put {
 }
 
 impl Merge {
-    pub(super) fn below(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
-        Self { account, now, held, unseen: false, folders: Vec::new(), top, added_bytes: 0 }
+    /// Into the tree of `account`, below `top`. Whether that may be changed is for the caller to ask.
+    pub(super) fn below(
+        top: EntryId,
+        (account, provenance): (AccountId, Provenance),
+        now: i64,
+    ) -> Self {
+        Self { account, now, provenance, unseen: false, folders: Vec::new(), top, added_bytes: 0 }
     }
 
     /// Below a top that is not linked yet.
-    pub(super) fn below_unseen(top: EntryId, account: AccountId, now: i64, held: bool) -> Self {
-        Self { unseen: true, ..Self::below(top, account, now, held) }
+    pub(super) fn unseen(self) -> Self {
+        Self { unseen: true, ..self }
     }
 
     /// Puts one entry at a path below the top; missing folders are made.
@@ -222,7 +227,7 @@ impl Merge {
 
     /// Counts a content that is put, and sees to it that it is there.
     fn take(&mut self, tx: &Tx<'_>, content: &Content) -> Result<()> {
-        contents::take(tx, self.account, content, self.held)?;
+        contents::take(tx, content, self.provenance)?;
         self.added_bytes += content.size;
         Ok(())
     }

@@ -18,6 +18,7 @@ mod paths;
 mod plans;
 mod queue;
 mod quota;
+mod reach;
 mod readers;
 mod requests;
 mod rows;

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, entry, one};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, Modseq, TreePath};
+use crate::model::{AccountId, Entry, EntryId, FileName, Modseq, Right};
 
 /// The root of an account's tree.
 pub(super) fn root(conn: &Connection, account: AccountId) -> Result<EntryId> {
@@ -36,27 +37,6 @@ pub(super) fn child(conn: &Connection, parent: EntryId, name: &FileName) -> Resu
     Ok(sibling(conn, parent, name)?.filter(|entry| entry.name.as_ref() == Some(name)))
 }
 
-/// What stands at a path.
-pub(super) fn find(
-    conn: &Connection,
-    account: AccountId,
-    path: &TreePath,
-) -> Result<Option<Entry>> {
-    let mut current = by_id(conn, root(conn, account)?)?;
-    for name in path.names() {
-        let Some(folder) = current.filter(|entry| entry.node.is_folder()) else {
-            return Ok(None);
-        };
-        current = child(conn, folder.id, name)?;
-    }
-    Ok(current)
-}
-
-/// What stands at a path, or `NotFound`.
-pub(super) fn required(conn: &Connection, account: AccountId, path: &TreePath) -> Result<Entry> {
-    find(conn, account, path)?.ok_or_else(|| Error::not_found(path))
-}
-
 /// An error for a name that folds like another one beside it.
 pub(super) fn twin(wanted: &FileName, stands: &Entry) -> Error {
     let other = stands.name.as_ref().map_or("?", FileName::as_str);
@@ -72,7 +52,7 @@ pub(super) fn twin(wanted: &FileName, stands: &Entry) -> Error {
 /// Paths of entries, found upwards and remembered for their siblings.
 pub(super) struct Upwards<'a> {
     conn: &'a Connection,
-    root: EntryId,
+    reach: Reach<'a>,
     since: Modseq,
     known: HashMap<EntryId, Option<Above>>,
 }
@@ -86,6 +66,8 @@ pub(super) struct Above {
     pub(super) told_at: Modseq,
     /// Whether it or a folder above it was removed.
     pub(super) gone: bool,
+    /// What is allowed on it and all below it.
+    pub(super) right: Option<Right>,
 }
 
 struct Step {
@@ -100,13 +82,25 @@ struct Step {
 const STEPS_MAX: usize = 4_096;
 
 impl<'a> Upwards<'a> {
+    /// As the owner sees it.
     pub(super) fn new(conn: &'a Connection, account: AccountId) -> Result<Self> {
         Self::since(conn, account, Modseq(i64::MAX))
     }
 
-    /// For somebody who knew everything up to `since`.
+    /// For an owner who knew everything up to `since`.
     pub(super) fn since(conn: &'a Connection, account: AccountId, since: Modseq) -> Result<Self> {
-        Ok(Self { conn, root: root(conn, account)?, since, known: HashMap::new() })
+        Ok(Self::within(Reach::own(conn, account)?, since))
+    }
+
+    /// For somebody who may do that, and knew everything up to `since`.
+    pub(super) fn within(reach: Reach<'a>, since: Modseq) -> Self {
+        Self { conn: reach.conn(), reach, since, known: HashMap::new() }
+    }
+
+    /// What is allowed on an entry in this folder; `None` too where that is gone.
+    pub(super) fn right(&mut self, folder: EntryId, entry: EntryId) -> Result<Option<Right>> {
+        let above = self.folder(folder)?.filter(|above| !above.gone);
+        Ok(above.and_then(|above| above.right.max(self.reach.on(entry))))
     }
 
     /// What is above an entry in this folder; `None` in a tree that is still being staged.
@@ -114,8 +108,9 @@ impl<'a> Upwards<'a> {
         let mut steps = Vec::new();
         let mut next = id;
         let mut above = loop {
-            if next == self.root {
-                break Some(Above { path: String::new(), told_at: Modseq(0), gone: false });
+            if next == self.reach.top() {
+                let right = self.reach.on(next);
+                break Some(Above { path: String::new(), told_at: Modseq(0), gone: false, right });
             }
             if let Some(known) = self.known.get(&next) {
                 break known.clone();
@@ -136,6 +131,7 @@ impl<'a> Upwards<'a> {
                     false => above.told_at,
                 },
                 gone: above.gone || step.removed,
+                right: above.right.max(self.reach.on(step.id)),
             });
             self.known.insert(step.id, above.clone());
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Row};
 
+use crate::db::Usage;
 use crate::db::sqlite::Sqlite;
 use crate::db::sqlite::rows::{FOLDER, one, prepared};
 use crate::db::sqlite::trash::{Purged, drop_oldest_version, oldest_removed, purge};
@@ -43,7 +44,7 @@ pub(super) struct Lack {
     account: AccountId,
     bytes: i64,
     /// The upload that the job is about, which is not idle.
-    spared: Option<UploadId>,
+    spared: Option<(AccountId, UploadId)>,
     now: i64,
 }
 
@@ -145,12 +146,19 @@ fn refused<T>(outcome: &Result<T>) -> bool {
 }
 
 fn balance(conn: &Connection, account: AccountId) -> Result<Balance> {
-    let sql = "SELECT used, quota, (SELECT coalesce(sum(bytes), 0) FROM lease WHERE account = ?1)
+    let sql = "SELECT used, quota, (SELECT coalesce(sum(bytes), 0) FROM lease WHERE charged = ?1)
                FROM account WHERE id = ?1";
     one(conn, sql, [account], |row| {
         Ok(Balance { used: row.get(0)?, quota: row.get(1)?, staged: row.get(2)? })
     })?
     .ok_or_else(|| Error::internal("quota", "no such account"))
+}
+
+/// What an account holds and may hold.
+pub(super) fn usage(conn: &Connection, account: AccountId) -> Result<Usage> {
+    let Balance { used, staged, quota } = balance(conn, account)?;
+    let unsigned = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+    Ok(Usage { used: unsigned(used), staged: unsigned(staged), quota: quota.map(unsigned) })
 }
 
 /// Whether `more` bytes fit without anything being evicted.
@@ -168,16 +176,16 @@ pub(super) fn require(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) 
     }
     tx.lacks.push(Lack { account, bytes, spared: tx.upload, now });
     let brought = match tx.upload {
-        Some(upload) => brought_by(tx.conn(), account, upload)?,
+        Some(upload) => brought_by(tx.conn(), upload)?,
         None => None,
     };
     Err(exceeded(&balance, brought, more))
 }
 
 /// What an upload that is under way has brought so far.
-fn brought_by(conn: &Connection, account: AccountId, upload: UploadId) -> Result<Option<i64>> {
+fn brought_by(conn: &Connection, upload: (AccountId, UploadId)) -> Result<Option<i64>> {
     let sql = "SELECT bytes FROM lease WHERE account = ?1 AND upload = ?2";
-    one(conn, sql, (account, upload), |row| row.get(0))
+    one(conn, sql, upload, |row| row.get(0))
 }
 
 /// Adds to what an account holds, if that fits.
@@ -211,11 +219,13 @@ fn add(tx: &Tx<'_>, account: AccountId, bytes: i64) -> Result<()> {
 /// Whether so much can be evicted: idle uploads, past versions, and what lies in the trash.
 fn can_evict(conn: &Connection, lack: &Lack) -> Result<bool> {
     let idle = "SELECT coalesce(sum(bytes), 0) FROM lease
-                WHERE account = ?1 AND touched_at <= ?2 AND upload IS NOT ?3";
+                WHERE charged = ?1 AND touched_at <= ?2
+                AND NOT (account IS ?3 AND upload IS ?4)";
     let versions = "SELECT coalesce(sum(size), 0) FROM version WHERE account = ?1";
     let idle_at = lack.now.saturating_sub(LEASE_IDLE_MS);
     let first = |row: &Row<'_>| row.get::<_, i64>(0);
-    let found = one(conn, idle, (lack.account, idle_at, lack.spared), first)?.unwrap_or(0)
+    let (sender, spared) = lack.spared.unzip();
+    let found = one(conn, idle, (lack.account, idle_at, sender, spared), first)?.unwrap_or(0)
         + one(conn, versions, [lack.account], first)?.unwrap_or(0);
     Ok(found >= lack.bytes || trash_holds(conn, lack.account, lack.bytes - found)?)
 }
@@ -255,11 +265,8 @@ fn trash_holds(conn: &Connection, account: AccountId, mut bytes: i64) -> Result<
 fn evict_some(tx: &mut Tx<'_>, lack: &Lack, mut within: Option<EntryId>) -> Result<Evicted> {
     let (mut bytes, mut rows) = (0, EVICTED_ROWS);
     while rows > 0 && (bytes < lack.bytes || within.is_some()) {
-        let idle_at = lack.now.saturating_sub(LEASE_IDLE_MS);
-        // One that brought nothing keeps what it was told of, and would make no room.
-        let idle = Idle { before: idle_at, spared: lack.spared, bytes_min: 1 };
         if within.is_none()
-            && let Some(brought) = drop_idle_lease(tx, lack.account, idle)?
+            && let Some(brought) = drop_idle_lease(tx, lack)?
         {
             bytes += brought;
             rows -= 1;
@@ -285,30 +292,18 @@ fn evict_some(tx: &mut Tx<'_>, lack: &Lack, mut within: Option<EntryId>) -> Resu
     Ok(Evicted { bytes, within, more: true })
 }
 
-/// Which uploads may be ended.
-pub(super) struct Idle {
-    /// Nothing was heard of them since.
-    pub(super) before: i64,
-    /// Not this one.
-    pub(super) spared: Option<UploadId>,
-    /// Bytes that they brought, at least.
-    pub(super) bytes_min: i64,
-}
-
-impl Idle {
-    /// Any of them.
-    pub(super) const ANY: Self = Self { before: i64::MAX, spared: None, bytes_min: 0 };
-}
-
 /// Ends the upload that has been idle longest; what it had brought. Its chunks are left to the collector.
-pub(super) fn drop_idle_lease(tx: &Tx<'_>, account: AccountId, idle: Idle) -> Result<Option<i64>> {
+/// One that brought nothing keeps what it was told of, and would make no room.
+fn drop_idle_lease(tx: &Tx<'_>, lack: &Lack) -> Result<Option<i64>> {
     let sql = "DELETE FROM lease WHERE (account, upload) IN (
                  SELECT account, upload FROM lease
-                 WHERE account = ?1 AND touched_at <= ?2 AND upload IS NOT ?3 AND bytes >= ?4
+                 WHERE charged = ?1 AND touched_at <= ?2 AND bytes > 0
+                 AND NOT (account IS ?3 AND upload IS ?4)
                  ORDER BY touched_at, upload LIMIT 1)
                RETURNING bytes";
-    let Idle { before, spared, bytes_min } = idle;
-    one(tx.conn(), sql, (account, before, spared, bytes_min), |row| row.get(0))
+    let (sender, spared) = lack.spared.unzip();
+    let idle_at = lack.now.saturating_sub(LEASE_IDLE_MS);
+    one(tx.conn(), sql, (lack.account, idle_at, sender, spared), |row| row.get(0))
 }
 
 fn signed(bytes: u64) -> Result<i64> {

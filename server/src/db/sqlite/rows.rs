@@ -6,8 +6,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use crate::error::Result;
 use crate::model::{
     AccountId, ChunkHash, CommitId, Content, Digest, Entry, EntryId, FileName, ManifestKey,
-    MessageId, Mode, Modseq, Node, PackId, RequestId, SessionId, StoreId, ThreadId, UploadId,
-    VersionId,
+    MessageId, Mode, Modseq, Node, PackId, RequestId, Right, SessionId, StoreId, ThreadId,
+    UploadId, VersionId,
 };
 
 macro_rules! stored_as_bytes {
@@ -65,6 +65,26 @@ macro_rules! stored_as_hash {
 }
 
 stored_as_hash! { ChunkHash Digest }
+
+impl ToSql for Right {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Read => 1,
+            Self::Write => 2,
+        }
+        .into())
+    }
+}
+
+impl FromSql for Right {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match i64::column_result(value)? {
+            1 => Ok(Self::Read),
+            2 => Ok(Self::Write),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
 
 impl FromSql for Mode {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {

@@ -1,11 +1,14 @@
 //! Trees as rows: looking up, writing one file, making, moving, copying and removing entries.
 
+use std::collections::{HashMap, hash_map};
+
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use crate::db::sqlite::contents::end_upload;
+use crate::db::sqlite::contents::{Provenance, end_upload};
 use crate::db::sqlite::merge::{Merge, check_generation, remove_row};
-use crate::db::sqlite::paths::{Upwards, find, required, root, sibling, twin};
+use crate::db::sqlite::paths::{Upwards, sibling, twin};
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FOLDER, all, content, one};
 use crate::db::sqlite::writer::Tx;
@@ -13,69 +16,77 @@ use crate::db::sqlite::{Sqlite, journal, walk};
 use crate::db::{FileWrite, Listing, NewNode, Position, Relocation, Removal, StagedEntry, Tree};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, Content, Entry, EntryId, Mode, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath,
-    VersionId,
+    AccountId, At, Content, Entry, EntryId, Mode, Modseq, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX,
+    TreePath, VersionId,
 };
 
 #[async_trait]
 impl Tree for Sqlite {
-    async fn entry(&self, account: AccountId, path: &TreePath) -> Result<Entry> {
-        let path = path.clone();
-        self.read("tree.entry", move |conn| required(conn, account, &path)).await
+    async fn entry(&self, by: AccountId, at: &At) -> Result<Entry> {
+        let at = at.clone();
+        self.read("tree.entry", move |conn| Reach::of(conn, by, at.account)?.required(&at)).await
     }
 
-    async fn version(&self, account: AccountId, version: VersionId) -> Result<Content> {
-        let found = self.versions(account, vec![version]).await?.pop().flatten();
+    async fn require_write(&self, by: AccountId, at: &At) -> Result<()> {
+        let at = at.clone();
+        self.read("tree.require_write", move |conn| {
+            Reach::of(conn, by, at.account)?.require_write(&at)
+        })
+        .await
+    }
+
+    async fn may_write(&self, by: AccountId, account: AccountId) -> Result<bool> {
+        self.read("tree.may_write", move |conn| Ok(Reach::of(conn, by, account)?.writes())).await
+    }
+
+    async fn version(&self, by: AccountId, version: VersionId) -> Result<Content> {
+        let found = self.versions(by, vec![version]).await?.pop().flatten();
         found.ok_or_else(|| Error::not_found(format_args!("version {version}")))
     }
 
     async fn versions(
         &self,
-        account: AccountId,
+        by: AccountId,
         versions: Vec<VersionId>,
     ) -> Result<Vec<Option<Content>>> {
         self.read("tree.versions", move |conn| {
-            let mut upwards = Upwards::new(conn, account)?;
-            versions.iter().map(|id| version_content(conn, &mut upwards, account, *id)).collect()
+            let mut trees = Trees { conn, by, known: HashMap::new() };
+            versions.iter().map(|id| trees.content(*id)).collect()
         })
         .await
     }
 
     async fn list(
         &self,
-        account: AccountId,
-        path: &TreePath,
+        by: AccountId,
+        at: &At,
         recursive: bool,
         from: Position,
         limit: usize,
     ) -> Result<Listing> {
-        let path = path.clone();
-        self.read("tree.list", move |conn| {
-            walk::list(conn, account, (&path, recursive), &from, limit)
-        })
-        .await
+        let at = at.clone();
+        self.read("tree.list", move |conn| walk::list(conn, by, (&at, recursive), &from, limit))
+            .await
     }
 
     async fn write_file(&self, write: FileWrite) -> Result<Entry> {
         self.write_in_quota("tree.write_file", move |tx| {
-            once(tx, write.account, write.request.as_ref(), write.now, |tx| write_file(tx, &write))
+            once(tx, write.by, write.request.as_ref(), write.now, |tx| write_file(tx, &write))
         })
         .await
     }
 
     async fn make_folder(
         &self,
-        account: AccountId,
-        path: &TreePath,
+        by: AccountId,
+        at: &At,
         parents: bool,
         mode: Option<Mode>,
         now: i64,
     ) -> Result<Entry> {
-        let path = path.clone();
-        self.write("tree.make_folder", move |tx| {
-            make_folder(tx, account, &path, (parents, mode), now)
-        })
-        .await
+        let at = at.clone();
+        self.write("tree.make_folder", move |tx| make_folder(tx, by, &at, (parents, mode), now))
+            .await
     }
 
     async fn move_entry(&self, relocation: Relocation) -> Result<Entry> {
@@ -84,7 +95,7 @@ impl Tree for Sqlite {
         let fits = self.read("tree.move_fits", move |conn| fits(conn, &to)).await?;
         self.write("tree.move", move |tx| {
             let to = &relocation;
-            once(tx, to.account, to.request.as_ref(), to.now, |tx| move_entry(tx, to, fits))
+            once(tx, to.by, to.request.as_ref(), to.now, |tx| move_entry(tx, to, fits))
         })
         .await
     }
@@ -92,7 +103,7 @@ impl Tree for Sqlite {
     async fn copy_entry(&self, relocation: Relocation) -> Result<Entry> {
         self.write_in_quota("tree.copy", move |tx| {
             let to = &relocation;
-            once(tx, to.account, to.request.as_ref(), to.now, |tx| copy_entry(tx, to))
+            once(tx, to.by, to.request.as_ref(), to.now, |tx| copy_entry(tx, to))
         })
         .await
     }
@@ -100,40 +111,58 @@ impl Tree for Sqlite {
     async fn remove(&self, removal: Removal) -> Result<EntryId> {
         self.write("tree.remove", move |tx| {
             let request = removal.request.as_ref();
-            once(tx, removal.account, request, removal.now, |tx| remove(tx, &removal))
+            once(tx, removal.by, request, removal.now, |tx| remove(tx, &removal))
         })
         .await
     }
 }
 
-fn version_content(
-    conn: &Connection,
-    upwards: &mut Upwards<'_>,
-    account: AccountId,
-    id: VersionId,
-) -> Result<Option<Content>> {
-    let current = "SELECT account, parent, size, digest, content FROM entry
-                   WHERE version = ?1 AND removed = 0";
-    let past = "SELECT e.account, e.parent, v.size AS size, v.digest AS digest,
-                       v.content AS content
-                FROM version AS v JOIN entry AS e ON e.id = v.entry
-                WHERE v.id = ?1 AND e.removed = 0";
-    for sql in [current, past] {
-        let found = one(conn, sql, [id], |row| {
-            let parent: Option<EntryId> = row.get(1)?;
-            Ok((row.get::<_, AccountId>(0)?, parent, content(row)?))
-        })?;
-        if let Some((owner, Some(parent), content)) = found {
-            let above = upwards.folder(parent)?.filter(|above| !above.gone);
-            return Ok((owner == account && above.is_some()).then_some(content));
+/// The trees that versions are looked up in.
+struct Trees<'a> {
+    conn: &'a Connection,
+    by: AccountId,
+    known: HashMap<AccountId, Upwards<'a>>,
+}
+
+impl<'a> Trees<'a> {
+    /// The content of a version, if the file can be seen.
+    fn content(&mut self, id: VersionId) -> Result<Option<Content>> {
+        let current = "SELECT account, parent, id, size, digest, content FROM entry
+                       WHERE version = ?1 AND removed = 0";
+        let past = "SELECT e.account, e.parent, e.id, v.size AS size, v.digest AS digest,
+                           v.content AS content
+                    FROM version AS v JOIN entry AS e ON e.id = v.entry
+                    WHERE v.id = ?1 AND e.removed = 0";
+        for sql in [current, past] {
+            let found = one(self.conn, sql, [id], |row| {
+                let place: (AccountId, Option<EntryId>, EntryId) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((place, content(row)?))
+            })?;
+            if let Some(((owner, Some(parent), entry), content)) = found {
+                let seen = self.upwards(owner)?.right(parent, entry)?.is_some();
+                return Ok(seen.then_some(content));
+            }
         }
+        Ok(None)
     }
-    Ok(None)
+
+    fn upwards(&mut self, owner: AccountId) -> Result<&mut Upwards<'a>> {
+        Ok(match self.known.entry(owner) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => {
+                let reach = Reach::of(self.conn, self.by, owner)?;
+                new.insert(Upwards::within(reach, Modseq(i64::MAX)))
+            }
+        })
+    }
 }
 
 fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
-    let top = root(tx.conn(), write.account)?;
-    let stands = find(tx.conn(), write.account, &write.path)?;
+    let FileWrite { by, at, .. } = write;
+    let reach = Reach::of(tx.conn(), *by, at.account)?;
+    reach.require_write(at)?;
+    let stands = reach.find(&at.path)?;
     let mode = write.mode.or(stands.map(|entry| entry.mode)).unwrap_or(Mode::FILE);
     let new = StagedEntry {
         path: TreePath::default(),
@@ -142,36 +171,40 @@ fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
         modified_ns: write.modified_ns,
         if_generation: write.if_generation,
     };
-    end_upload(tx, write.account, write.upload)?;
-    let mut merge = Merge::below(top, write.account, write.now, false);
-    let put = merge.put(tx, &write.path, &new)?;
+    end_upload(tx, *by, write.upload)?;
+    let mut merge = Merge::below(reach.top(), (at.account, Provenance::SentBy(*by)), write.now);
+    let put = merge.put(tx, &at.path, &new)?;
     merge.charge(tx)?;
     Ok(put.entry)
 }
 
 fn make_folder(
     tx: &mut Tx<'_>,
-    account: AccountId,
-    path: &TreePath,
+    by: AccountId,
+    at: &At,
     (parents, mode): (bool, Option<Mode>),
     now: i64,
 ) -> Result<Entry> {
-    let Some((name, above)) = path.split_last() else {
-        return if parents { required(tx.conn(), account, path) } else { Err(exists(path)) };
-    };
-    if !parents {
-        let folder = required(tx.conn(), account, &TreePath::from(above.to_vec()))?;
-        if !folder.node.is_folder() {
-            return Err(no_folder(&TreePath::from(above.to_vec())));
-        }
+    let reach = Reach::of(tx.conn(), by, at.account)?;
+    if parents
+        && let Some(stands) = reach.find(&at.path)?
+        && stands.node.is_folder()
+    {
+        return Ok(stands);
     }
-    let top = root(tx.conn(), account)?;
-    let mut merge = Merge::below(top, account, now, false);
+    let Some((name, above)) = at.path.split_last() else {
+        return Err(exists(&at.path));
+    };
+    let folder = at.beside(TreePath::from(above.to_vec()));
+    reach.require_write(&folder)?;
+    if !parents && !reach.required(&folder)?.node.is_folder() {
+        return Err(no_folder(&folder.path));
+    }
+    let mut merge = Merge::below(reach.top(), (at.account, Provenance::SentBy(by)), now);
     let parent = merge.folder(tx, above)?;
     match sibling(tx.conn(), parent, name)? {
         Some(entry) if entry.name.as_ref() != Some(name) => return Err(twin(name, &entry)),
-        Some(entry) if parents && entry.node.is_folder() => return Ok(entry),
-        Some(_) => return Err(exists(path)),
+        Some(_) => return Err(exists(&at.path)),
         None => {}
     }
     let new = StagedEntry {
@@ -181,18 +214,18 @@ fn make_folder(
         modified_ns: now.saturating_mul(1_000_000),
         if_generation: None,
     };
-    Ok(merge.put(tx, path, &new)?.entry)
+    Ok(merge.put(tx, &at.path, &new)?.entry)
 }
 
 /// Whether all that comes along will have paths within their limits.
 fn fits(conn: &Connection, relocation: &Relocation) -> Result<bool> {
-    let Relocation { account, source, target, .. } = relocation;
-    let (depth, bytes) = size_of(target);
-    let (depth_now, bytes_now) = size_of(source);
+    let Relocation { by, source, target, .. } = relocation;
+    let (depth, bytes) = size_of(&target.path);
+    let (depth_now, bytes_now) = size_of(&source.path);
     if depth <= depth_now && bytes <= bytes_now {
         return Ok(true);
     }
-    let Some(top) = find(conn, *account, source)? else {
+    let Some(top) = Reach::of(conn, *by, source.account)?.find(&source.path)? else {
         return Ok(true);
     };
     let mut folders = vec![(top.id, depth, bytes)];
@@ -222,8 +255,14 @@ fn size_of(path: &TreePath) -> (usize, usize) {
 }
 
 fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<Entry> {
-    let Relocation { account, source, target, now, .. } = relocation;
-    let mut entry = required(tx.conn(), *account, source)?;
+    let Relocation { by, source: from, target: to, now, .. } = relocation;
+    let (source, target) = (&from.path, &to.path);
+    let reach = Reach::of(tx.conn(), *by, from.account)?;
+    let mut entry = reach.required(from)?;
+    if from.account != to.account {
+        let problem = "an entry stays in its owner's tree; copy it, then remove it here";
+        return Err(Error::field("target", problem));
+    }
     let (Some(_), Some((name, above))) = (source.split_last(), target.split_last()) else {
         return Err(Error::field("target", "the root of a tree cannot be moved or replaced"));
     };
@@ -238,7 +277,9 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
             format!("what is in {source} would be too deep there, or have too long paths");
         return Err(Error::field("target", problem));
     }
-    let mut merge = Merge::below(root(tx.conn(), *account)?, *account, *now, false);
+    reach.require_removal(from)?;
+    reach.require_write(&to.beside(TreePath::from(above.to_vec())))?;
+    let mut merge = Merge::below(reach.top(), (to.account, Provenance::Held), *now);
     let parent = merge.folder(tx, above)?;
     match sibling(tx.conn(), parent, name)? {
         // Another spelling of its own name.
@@ -250,7 +291,7 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
         Some(stands) => drop(remove_row(tx, &stands, *now)?),
         None => {}
     }
-    let number = journal::next(tx, *account)?;
+    let number = journal::next(tx, to.account)?;
     tx.execute(
         "UPDATE entry SET parent = ?2, name = ?3, name_key = ?4, placed = ?5, modseq = ?5,
                           changed_at = ?6
@@ -263,8 +304,8 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
 }
 
 fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
-    let Relocation { account, source, target, now, .. } = relocation;
-    let entry = required(tx.conn(), *account, source)?;
+    let Relocation { by, source, target, now, .. } = relocation;
+    let entry = Reach::of(tx.conn(), *by, source.account)?.required(source)?;
     let node = match entry.node {
         Node::File { content, .. } => NewNode::File(content),
         Node::Symlink { target } => NewNode::Symlink(target),
@@ -279,26 +320,30 @@ fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
         modified_ns: entry.modified_ns,
         if_generation: None,
     };
-    let mut merge = Merge::below(root(tx.conn(), *account)?, *account, *now, true);
-    if target.is_root() {
-        return Err(exists(target));
+    let reach = Reach::of(tx.conn(), *by, target.account)?;
+    reach.require_write(target)?;
+    if target.path.is_root() {
+        return Err(exists(&target.path));
     }
-    let put = merge.put(tx, target, &new)?;
+    let mut merge = Merge::below(reach.top(), (target.account, Provenance::Held), *now);
+    let put = merge.put(tx, &target.path, &new)?;
     merge.charge(tx)?;
     Ok(put.entry)
 }
 
 fn remove(tx: &mut Tx<'_>, removal: &Removal) -> Result<EntryId> {
-    let Removal { account, path, now, .. } = removal;
-    let entry = required(tx.conn(), *account, path)?;
-    if path.is_root() {
+    let Removal { by, at, now, .. } = removal;
+    let reach = Reach::of(tx.conn(), *by, at.account)?;
+    let entry = reach.required(at)?;
+    if at.path.is_root() {
         return Err(Error::field("path", "the root of a tree cannot be removed"));
     }
+    reach.require_removal(at)?;
     if entry.node.is_folder() && !removal.recursive {
-        let message = format!("{path} is a folder; say so to remove it with all below it");
+        let message = format!("{at} is a folder; say so to remove it with all below it");
         return Err(Error::field("recursive", message));
     }
-    check_generation(path, Some(&entry), removal.if_generation)?;
+    check_generation(&at.path, Some(&entry), removal.if_generation)?;
     remove_row(tx, &entry, *now)?;
     Ok(entry.id)
 }

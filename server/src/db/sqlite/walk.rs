@@ -4,11 +4,12 @@
 use rusqlite::Connection;
 
 use crate::db::sqlite::journal;
-use crate::db::sqlite::paths::{required, sibling};
+use crate::db::sqlite::paths::sibling;
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry};
 use crate::db::{Listed, Listing, Position};
 use crate::error::{Error, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, Node, TreePath};
+use crate::model::{AccountId, At, Entry, EntryId, FileName, Node, TreePath};
 
 /// The most rows fetched at once from one folder.
 const FETCHED: usize = 512;
@@ -20,18 +21,19 @@ const ENTRY_BYTES: usize = 256;
 /// A page of a listing.
 pub(super) fn list(
     conn: &Connection,
-    account: AccountId,
-    (path, recursive): (&TreePath, bool),
+    by: AccountId,
+    (at, recursive): (&At, bool),
     from: &Position,
     limit: usize,
 ) -> Result<Listing> {
+    let path = &at.path;
     if let Position::After(last) = from
         && !path.contains(last)
     {
         return Err(Error::field("page_token", "not a token of this list; begin without one"));
     }
-    let top = required(conn, account, path)?;
-    let modseq = journal::current(conn, account)?;
+    let top = Reach::of(conn, by, at.account)?.required(at)?;
+    let modseq = journal::current(conn, at.account)?;
     let at_start = *from == Position::Start;
     if !top.node.is_folder() {
         let listed = Listed { path: path.clone(), entry: top };

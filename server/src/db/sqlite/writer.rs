@@ -43,7 +43,7 @@ pub(super) struct Tx<'a> {
     /// What a job lacks; see `quota`.
     pub(super) lacks: Vec<Lack>,
     /// The upload that a job is about.
-    pub(super) upload: Option<UploadId>,
+    pub(super) upload: Option<(AccountId, UploadId)>,
 }
 
 impl<'a> Tx<'a> {
