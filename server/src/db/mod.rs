@@ -9,7 +9,9 @@ mod accounts;
 mod changes;
 mod commits;
 mod contents;
+mod groups;
 mod mail;
+mod sharing;
 mod sqlite;
 mod tree;
 mod upkeep;
@@ -24,9 +26,11 @@ pub use accounts::{Account, Accounts, NewAccount, NewSession, Refreshed, Session
 pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Span, Start};
 pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
+pub use groups::{Group, GroupAsker, Groups, Member, MemberChange};
 pub use mail::{
     AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
 };
+pub use sharing::{Grant, GrantKey, Grants, NewGrant, Sharing};
 pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
 pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 
@@ -35,7 +39,18 @@ use crate::model::{AccountId, At, Caller, Location, RequestId};
 
 /// Everything a store of metadata does.
 pub trait Db:
-    Accounts + Contents + Tree + Commits + Mail + Changes + Upkeep + Send + Sync + 'static
+    Accounts
+    + Groups
+    + Contents
+    + Tree
+    + Commits
+    + Sharing
+    + Mail
+    + Changes
+    + Upkeep
+    + Send
+    + Sync
+    + 'static
 {
 }
 

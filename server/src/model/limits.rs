@@ -73,6 +73,10 @@ pub struct Limits {
     pub message_attached_chunks_max: u32,
     /// Watches of one account at once.
     pub watches_max: u32,
+    /// Members of one group.
+    pub group_members_max: u32,
+    /// Grants that one account has made.
+    pub grants_max: u32,
 }
 
 impl Default for Limits {
@@ -111,6 +115,8 @@ impl Default for Limits {
             message_attachments_max: 100,
             message_attached_chunks_max: 65_536,
             watches_max: 64,
+            group_members_max: 10_000,
+            grants_max: 10_000,
         }
     }
 }

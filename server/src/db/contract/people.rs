@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::db::{
     Account, Arrived, AttachmentSource, ChunkState, CommitOutcome, CommitPlan, Db, FileWrite,
-    Listing, NewAttachment, NewContent, NewMessage, NewNode, Position, Relocation, Removal,
-    Request, SendOutcome, StagedEntry, Upload,
+    Grant, Listing, NewAttachment, NewContent, NewGrant, NewMessage, NewNode, Position, Relocation,
+    Removal, Request, SendOutcome, StagedEntry, Upload,
 };
 use crate::error::{Kind, Result};
 use crate::model::{
     AccountId, AccountName, At, Body, ChunkHash, ChunkPlace, Content, Digest, Entry, EntryId,
-    FileName, ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece, RequestId, TreePath,
-    UploadId, VersionId,
+    FileName, Grantee, ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece, RequestId,
+    Right, TreePath, UploadId, VersionId,
 };
 
 /// Uploads that a person may have at once.
@@ -116,6 +116,31 @@ impl Person {
     /// A place in their tree.
     pub(super) fn at(&self, text: &str) -> At {
         At { account: self.id, owner: None, path: path(text) }
+    }
+
+    /// The same person, going about in somebody else's tree.
+    pub(super) fn visiting(&self, host: &Self) -> Visitor {
+        Visitor { person: self.clone(), host: host.clone() }
+    }
+
+    pub(super) fn granting(&self, at: &str, grantee: &str, right: Right) -> NewGrant {
+        NewGrant {
+            owner: self.id,
+            request: None,
+            path: path(at),
+            grantee: Grantee::parse(grantee).unwrap(),
+            right,
+            grants_max: 20,
+            now: self.now(),
+        }
+    }
+
+    pub(super) async fn share(&self, at: &str, grantee: &str, right: Right) -> Grant {
+        self.db.grant(self.granting(at, grantee, right)).await.unwrap()
+    }
+
+    pub(super) async fn unshare(&self, at: &str, grantee: &str) -> Result<()> {
+        self.db.revoke(self.id, &path(at), &Grantee::parse(grantee).unwrap()).await
     }
 
     pub(super) fn writing(&self, at: &str, content: Content) -> FileWrite {
@@ -264,6 +289,61 @@ impl Person {
 
     pub(super) async fn ack(&self, ids: &[MessageId]) -> Result<u32> {
         self.db.ack(self.id, ids.to_vec(), false, self.now()).await
+    }
+}
+
+/// Somebody in another's tree.
+pub(super) struct Visitor {
+    person: Person,
+    host: Person,
+}
+
+impl Visitor {
+    pub(super) fn at(&self, text: &str) -> At {
+        At { owner: Some(self.host.name.clone()), ..self.host.at(text) }
+    }
+
+    fn db(&self) -> &Arc<dyn Db> {
+        &self.person.db
+    }
+
+    pub(super) async fn stat(&self, at: &str) -> Result<Entry> {
+        self.db().entry(self.person.id, &self.at(at)).await
+    }
+
+    pub(super) async fn tree(&self, at: &str) -> Result<Vec<String>> {
+        let all = (true, Position::Start, usize::MAX);
+        let page = self.db().list(self.person.id, &self.at(at), all.0, all.1, all.2).await;
+        page.map(|page| paths(&page))
+    }
+
+    pub(super) async fn read(&self, version: VersionId) -> Result<Content> {
+        self.db().version(self.person.id, version).await
+    }
+
+    pub(super) async fn put(&self, at: &str, bytes: &[u8]) -> Result<Entry> {
+        let content = self.person.content(bytes).await;
+        let write = FileWrite { at: self.at(at), ..self.person.writing(at, content) };
+        self.db().write_file(write).await
+    }
+
+    pub(super) async fn mkdir(&self, at: &str) -> Result<Entry> {
+        let (at, now) = (self.at(at), self.person.now());
+        self.db().make_folder(self.person.id, &at, true, None, now).await
+    }
+
+    pub(super) async fn mv(&self, source: &str, target: &str) -> Result<Entry> {
+        let (source, target) = (self.at(source), self.at(target));
+        let relocation = Relocation { source, target, ..self.person.relocation("/", "/") };
+        self.db().move_entry(relocation).await
+    }
+
+    pub(super) async fn rm(&self, at: &str) -> Result<EntryId> {
+        self.db().remove(Removal { at: self.at(at), ..self.person.removal("/") }).await
+    }
+
+    pub(super) fn plan(&self, base: &str) -> CommitPlan {
+        CommitPlan { base: self.at(base), ..self.person.plan(base) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex};
 use rusqlite::{Connection, Statement, StatementStatus};
 
 /// Statements with one of these in them may scan or sort, because …
-const MAY_SCAN: [(&str, &str); 8] = [
+const MAY_SCAN: [(&str, &str); 10] = [
     ("FROM store", "there is one row"),
     ("WHERE admin AND disabled_at IS NULL", "an index of its own holds the administrators alone"),
     ("ORDER BY used_at DESC", "sorts the logins of one account: 100 at most"),
@@ -18,6 +18,8 @@ const MAY_SCAN: [(&str, &str); 8] = [
     ("(opened_at) FROM lease", "uploads under way are few, and the collector alone asks"),
     ("DELETE FROM lease WHERE touched_at", "uploads under way are few; once an hour"),
     ("DELETE FROM session WHERE expires_at", "once an hour"),
+    ("a.name_key > ?2 ORDER BY a.name_key", "sorts the members of one group: a limit bounds them"),
+    ("SELECT 1, ?1 UNION ALL SELECT 2", "sorts what was granted to one account"),
     ("FROM staged_commit WHERE opened_at", "few commits are under way; once an hour"),
 ];
 

@@ -193,6 +193,7 @@ fn make_folder(
         return Ok(stands);
     }
     let Some((name, above)) = at.path.split_last() else {
+        reach.required(at)?;
         return Err(exists(&at.path));
     };
     let folder = at.beside(TreePath::from(above.to_vec()));
