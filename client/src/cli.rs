@@ -16,7 +16,7 @@ Example:
   depot put report.pdf /reports/
   depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf
 
-Paths: /reports/q3.pdf is in your own tree; they begin with /.
+Paths: /reports/q3.pdf is in your own tree, ann:/reports in that of somebody who shares it.
 
 Exit codes:
     0  done
@@ -54,7 +54,7 @@ Environment:
     after_help = "Example:\n  depot login --server localhost:7420 --account ann\n  \
                   depot put report.pdf /reports/\n  \
                   depot send bob -s Q3 -m 'see attached' --attach-remote /reports/report.pdf\n\n\
-                  Paths: /reports/q3.pdf is in your own tree; they begin with /.\n\
+                  Paths: /reports/q3.pdf is in your own tree, ann:/reports in ann's.\n\
                   Exit codes and environment variables: depot --help",
     after_long_help = LONG_HELP
 )]
@@ -183,6 +183,14 @@ verbs! {
     Cp => cp, EACH;
     /// Remove
     Rm => rm, EACH;
+    /// Share a file or a folder with others
+    Share => share, EACH;
+    /// Take back what was shared
+    Unshare => unshare, EACH;
+    /// List what is shared, by you or with you
+    Shares => shares, NOTHING;
+    /// Make groups of accounts, to share with
+    Group => group, "look with `depot group list` whether it was done";
     /// Send a message
     Send => send, UNSENT;
     /// Fetch what is unread

@@ -44,6 +44,11 @@ impl RemotePath {
         Ok(path)
     }
 
+    /// Whose tree it is in; none for the caller's own.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
     /// The names from the root on.
     pub(crate) fn names(&self) -> &[String] {
         &self.names

@@ -16,7 +16,11 @@ macro_rules! contract {
 }
 
 contract!(admin, "depot.admin.v1", "What administrators do on a running server.");
-contract!(auth, "depot.auth.v1", "Who is asking: first contact, logins, passwords.");
+contract!(auth, "depot.auth.v1", "Who is asking: first contact, logins, passwords, groups.");
 contract!(changes, "depot.changes.v1", "What is new in an account, files and mail in one order.");
-contract!(files, "depot.files.v1", "Trees of files, and the fast path of their bytes.");
+contract!(
+    files,
+    "depot.files.v1",
+    "Trees of files, the fast path of their bytes, and who shares them."
+);
 contract!(mail, "depot.mail.v1", "Messages between the accounts of a server.");

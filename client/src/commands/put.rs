@@ -23,8 +23,8 @@ use crate::output::json;
 use crate::path::RemotePath;
 use crate::state::{KeptId, Purpose};
 use crate::target::{self, Place, Source, Standing};
-use crate::transfer::Upload;
 use crate::transfer::commit::{Tree, commit};
+use crate::transfer::{Upload, UploadKey};
 use crate::tree::plan::{Files, Known, Prepared, Sent};
 use crate::tree::walk::{Root, Walked};
 use crate::units::{count, show_size};
@@ -304,7 +304,9 @@ impl Put<'_> {
         loop {
             let total = (walked.bytes > 0).then_some(walked.bytes);
             let progress = self.app.output.progress("put", total);
-            let upload = Upload::new(self.session, self.info, upload_id.id(), progress)?;
+            let tree = self.aim.base.owner().unwrap_or_default().to_owned();
+            let key = UploadKey { id: upload_id.id(), tree };
+            let upload = Upload::new(self.session, self.info, key, progress)?;
             let uploaded = upload.run(files.len(), files.jobs()).await;
             let mut uploaded = uploaded.map_err(|error| error.if_run_again(GOES_ON))?;
             uploaded.sent.iter_mut().zip(&sent_before).for_each(|(sent, before)| *sent += before);

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use depot_proto::admin::admin_service_client::AdminServiceClient;
 use depot_proto::auth::auth_service_client::AuthServiceClient;
+use depot_proto::auth::groups_service_client::GroupsServiceClient;
 use depot_proto::auth::{ServerInfoRequest, ServerInfoResponse, WhoAmIRequest};
 use depot_proto::changes::changes_service_client::ChangesServiceClient;
 use depot_proto::files::files_service_client::FilesServiceClient;
+use depot_proto::files::sharing_service_client::SharingServiceClient;
 use depot_proto::mail::mail_service_client::MailServiceClient;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -139,6 +141,14 @@ impl Session {
 
     pub(crate) fn files(&self) -> FilesServiceClient<Authorized> {
         FilesServiceClient::new(self.first()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn groups(&self) -> GroupsServiceClient<Authorized> {
+        GroupsServiceClient::new(self.first()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn sharing(&self) -> SharingServiceClient<Authorized> {
+        SharingServiceClient::new(self.first()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     pub(crate) fn mail(&self) -> MailServiceClient<Authorized> {

@@ -25,7 +25,7 @@ use crate::error::{Error, Exit, Result};
 use crate::output::json::{Sent, SentAttachment};
 use crate::path::RemotePath;
 use crate::state::{KeptId, Purpose};
-use crate::transfer::{Content, Input, Job, Outcome, PLACE_BYTES, Upload};
+use crate::transfer::{Content, Input, Job, Outcome, PLACE_BYTES, Upload, UploadKey};
 use crate::units::count;
 use crate::{listing, names};
 
@@ -195,7 +195,8 @@ impl Sending<'_> {
 
     async fn contents(&self, upload_id: &KeptId) -> Result<Vec<(Content, u64)>> {
         let progress = self.app.output.progress("attach", None);
-        let upload = Upload::new(self.session, &self.info, upload_id.id(), progress)?;
+        let key = UploadKey { id: upload_id.id(), tree: String::new() };
+        let upload = Upload::new(self.session, &self.info, key, progress)?;
         let paths: Vec<PathBuf> = self.local.iter().map(|file| file.path.clone()).collect();
         let jobs = paths
             .into_iter()

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 
 use super::hash::Chunk;
-use super::upload::missing;
+use super::upload::{UploadKey, missing};
 use crate::connect::Session;
 use crate::error::{Error, Result};
 use crate::output::Progress;
@@ -39,7 +39,7 @@ const CALLS_A_CONNECTION: usize = 2;
 #[derive(Clone)]
 pub(super) struct Filling {
     pub(super) session: Session,
-    pub(super) upload_id: String,
+    pub(super) key: UploadKey,
     /// What the server takes in one call.
     pub(super) bytes_max: usize,
     pub(super) progress: Arc<Progress>,
@@ -103,13 +103,13 @@ impl Waiting {
 }
 
 async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
-    let Filling { session, upload_id, progress, .. } = filling;
+    let Filling { session, key, progress, .. } = filling;
     let mut patience = session.patience();
     let mut count = load.len();
     while !load.is_empty() {
         count = count.min(load.len());
         let part: Arc<[Chunk]> = load[..count].into();
-        let messages = Messages::new(upload_id.clone(), part.clone());
+        let messages = Messages::new(key.clone(), part.clone());
         let error = match session.bulk().fill(tokio_stream::iter(messages)).await {
             Ok(answer) if answer.get_ref().chunks as usize == part.len() => {
                 patience.progressed();
@@ -121,7 +121,7 @@ async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
             Err(status) => Error::from(status),
         };
         session.recover(error, &mut patience).await?;
-        let mut is_missing = missing(&session, &upload_id, &part).await?.into_iter();
+        let mut is_missing = missing(&session, &key, &part).await?.into_iter();
         let before = bytes(&load);
         load.retain(|_| is_missing.next().unwrap_or(true));
         let kept = before - bytes(&load);
@@ -141,7 +141,7 @@ fn bytes(chunks: &[Chunk]) -> u64 {
 
 /// The messages of one call.
 struct Messages {
-    upload_id: String,
+    key: UploadKey,
     load: Arc<[Chunk]>,
     next: usize,
     /// Bytes of the next chunk that are sent already.
@@ -150,8 +150,8 @@ struct Messages {
 }
 
 impl Messages {
-    fn new(upload_id: String, load: Arc<[Chunk]>) -> Self {
-        Self { upload_id, load, next: 0, sent: 0, has_begun: false }
+    fn new(key: UploadKey, load: Arc<[Chunk]>) -> Self {
+        Self { key, load, next: 0, sent: 0, has_begun: false }
     }
 
     /// The next bytes that stand side by side in one buffer: no copy, even of many small files.
@@ -206,7 +206,8 @@ impl Iterator for Messages {
             length: chunk.length() as u32,
         });
         Some(FillRequest {
-            upload_id: std::mem::take(&mut self.upload_id),
+            upload_id: std::mem::take(&mut self.key.id),
+            tree: std::mem::take(&mut self.key.tree),
             heads: heads.collect(),
             data,
         })
@@ -217,7 +218,11 @@ impl Iterator for Messages {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Chunk, DATA_BYTES_MAX, LOAD_CHUNKS_MAX, Messages, Waiting};
+    use super::{Chunk, DATA_BYTES_MAX, LOAD_CHUNKS_MAX, Messages, UploadKey, Waiting};
+
+    fn key() -> UploadKey {
+        UploadKey { id: "u".into(), tree: "ann".into() }
+    }
 
     fn chunks(buffer: &Bytes, ranges: &[std::ops::Range<usize>]) -> Vec<Chunk> {
         let chunk = |range: &std::ops::Range<usize>| Chunk {
@@ -237,8 +242,8 @@ mod tests {
         load.extend(chunks(&two, &[5..1_700_000, 1_700_000..1_700_001]));
         let expected: Vec<u8> =
             load.iter().flat_map(|chunk| chunk.buffer[chunk.range.clone()].to_vec()).collect();
-        let messages: Vec<_> = Messages::new("u".into(), load.into()).collect();
-        assert_eq!(messages[0].upload_id, "u");
+        let messages: Vec<_> = Messages::new(key(), load.into()).collect();
+        assert_eq!((&*messages[0].upload_id, &*messages[0].tree), ("u", "ann"));
         assert_eq!(messages[0].heads.len(), 5);
         assert!(messages[1..].iter().all(|m| m.heads.is_empty() && m.upload_id.is_empty()));
         assert!(messages.iter().all(|m| !m.data.is_empty() && m.data.len() <= DATA_BYTES_MAX));
@@ -249,7 +254,7 @@ mod tests {
     fn small_files_side_by_side_are_sent_without_a_copy() {
         let buffer = Bytes::from(vec![7; 1_000_000]);
         let ranges: Vec<_> = (0..200).map(|i| i * 4096..(i + 1) * 4096).collect();
-        let messages: Vec<_> = Messages::new("u".into(), chunks(&buffer, &ranges).into()).collect();
+        let messages: Vec<_> = Messages::new(key(), chunks(&buffer, &ranges).into()).collect();
         assert_eq!(messages.len(), 2);
         assert_eq!(messages[0].data.as_ptr(), buffer.as_ptr());
     }

@@ -22,4 +22,4 @@ pub(crate) use download::{Downloads, Target};
 pub(crate) use fill::joined;
 pub(crate) use manifest::Wanted;
 pub(crate) use read::{Input, Job, Seen};
-pub(crate) use upload::{Content, Outcome, Upload, Uploaded};
+pub(crate) use upload::{Content, Outcome, Upload, UploadKey, Uploaded};

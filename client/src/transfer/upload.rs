@@ -30,12 +30,21 @@ const BUFFER_BYTES: usize = 8 << 20;
 /// Chunks that are hashed and not asked about yet.
 const CHUNKS_QUEUED: usize = 8192;
 
+/// What names an upload at the server.
+#[derive(Clone)]
+pub(crate) struct UploadKey {
+    /// A UUID that holds its chunks together.
+    pub(crate) id: String,
+    /// The account in whose tree it ends; empty for one's own.
+    pub(crate) tree: String,
+}
+
 /// An upload to one server.
 pub(crate) struct Upload {
     session: Session,
     cutter: Cutter,
     limits: Limits,
-    id: String,
+    key: UploadKey,
     progress: Arc<Progress>,
 }
 
@@ -47,18 +56,17 @@ pub(crate) struct Uploaded {
 }
 
 impl Upload {
-    /// `id` is a UUID that holds the upload's chunks together at the server.
     pub(crate) fn new(
         session: &Session,
         info: &ServerInfoResponse,
-        id: String,
+        key: UploadKey,
         progress: Progress,
     ) -> Result<Self> {
         Ok(Self {
             session: session.clone(),
             cutter: Cutter::of(info.chunker.as_ref())?,
             limits: info.limits.unwrap_or_default(),
-            id,
+            key,
             progress: Arc::new(progress),
         })
     }
@@ -94,7 +102,7 @@ impl Upload {
     async fn negotiate(&self, mut chunks: Receiver<Chunk>, slots: usize) -> Result<Vec<u64>> {
         let filling = Filling {
             session: self.session.clone(),
-            upload_id: self.id.clone(),
+            key: self.key.clone(),
             bytes_max: usize::try_from(self.limits.fill_bytes_max).unwrap_or(usize::MAX),
             progress: self.progress.clone(),
         };
@@ -112,7 +120,7 @@ impl Upload {
                 }
                 is_new
             });
-            let answer = missing(&self.session, &self.id, &batch).await?;
+            let answer = missing(&self.session, &self.key, &batch).await?;
             let mut load = Vec::new();
             for (chunk, is_missing) in batch.drain(..).zip(answer) {
                 match is_missing {
@@ -137,7 +145,7 @@ impl Upload {
 /// For each chunk whether it must be sent.
 pub(super) async fn missing(
     session: &Session,
-    upload_id: &str,
+    key: &UploadKey,
     chunks: &[Chunk],
 ) -> Result<Vec<bool>> {
     if chunks.is_empty() {
@@ -146,7 +154,8 @@ pub(super) async fn missing(
     let hashes: Vec<u8> = chunks.iter().flat_map(|chunk| *chunk.hash.as_bytes()).collect();
     let hashes = Bytes::from(hashes);
     let answer = session.call(Repeat::Always, || async {
-        let request = MissingRequest { upload_id: upload_id.to_owned(), hashes: hashes.clone() };
+        let UploadKey { id, tree } = key.clone();
+        let request = MissingRequest { upload_id: id, hashes: hashes.clone(), tree };
         session.files().missing(request).await
     });
     let bitmap = answer.await?.bitmap;

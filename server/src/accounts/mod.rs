@@ -4,6 +4,7 @@
 //! An unknown account, a wrong password and a disabled account get one answer after the same work. A
 //! token that was revoked is refused at once: nothing is remembered of it past the revocation.
 
+mod groups;
 mod guesses;
 mod known;
 mod setup;
@@ -20,7 +21,7 @@ use crate::model::{AccountName, Caller, Limits, SessionId};
 use crate::password::Passwords;
 use crate::token::{PlainToken, Use};
 
-pub use crate::db::{Account, Session};
+pub use crate::db::{Account, Group, Member, Session};
 use guesses::{Guesses, remembered};
 use known::Known;
 pub use setup::SetupCode;

@@ -1,6 +1,7 @@
 //! The order of changes of an account.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{AccountId, EntryId, MessageId, Modseq, StoreId};
@@ -31,7 +32,7 @@ pub enum ChangeItem {
 }
 
 /// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A file.
     File,

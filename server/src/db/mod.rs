@@ -31,7 +31,7 @@ pub use mail::{
     AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
 };
 pub use sharing::{Grant, GrantKey, Grants, NewGrant, Sharing};
-pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Tree};
+pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Seen, Tree};
 pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 
 use crate::error::{Error, Result};

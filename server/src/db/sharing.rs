@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::db::Request;
+use crate::db::{EntryKind, Request};
 use crate::error::Result;
 use crate::model::{AccountId, AccountName, EntryId, Grantee, Right, TreePath};
 
@@ -16,8 +16,8 @@ pub struct Grant {
     pub owner: AccountName,
     /// Where it is now.
     pub path: TreePath,
-    /// Whether it is a folder, and the grant on all below it too.
-    pub folder: bool,
+    /// What it is; of a folder all that is below is shared too.
+    pub kind: EntryKind,
     /// For whom.
     pub grantee: Grantee,
     /// To do what.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, At, Content, Entry, EntryId, Mode, Modseq, TreePath, UploadId, VersionId,
+    AccountId, At, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId, VersionId,
 };
 
 /// An entry and where it stands.
@@ -16,6 +16,15 @@ pub struct Listed {
     pub path: TreePath,
     /// What is there.
     pub entry: Entry,
+}
+
+/// A version of a file that can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its bytes.
+    pub content: Content,
+    /// In whose tree the file is.
+    pub owner: AccountId,
 }
 
 /// Where a listing goes on: after this entry of the one before.
@@ -104,18 +113,14 @@ pub trait Tree {
     /// Refuses unless what is at a path, or will be, may be changed.
     async fn require_write(&self, by: AccountId, at: &At) -> Result<()>;
 
-    /// Whether anything in the tree of `account` may be changed.
-    async fn may_write(&self, by: AccountId, account: AccountId) -> Result<bool>;
+    /// The most that is allowed anywhere in the tree of `account`.
+    async fn highest_right(&self, by: AccountId, account: AccountId) -> Result<Option<Right>>;
 
-    /// The content of a version, current or past, of an entry that can be seen.
-    async fn version(&self, by: AccountId, version: VersionId) -> Result<Content>;
+    /// A version, current or past, of an entry that can be seen.
+    async fn version(&self, by: AccountId, version: VersionId) -> Result<Seen>;
 
-    /// The contents of many versions, in order; `None` for what cannot be seen.
-    async fn versions(
-        &self,
-        by: AccountId,
-        versions: Vec<VersionId>,
-    ) -> Result<Vec<Option<Content>>>;
+    /// Many versions, in order; `None` for what cannot be seen.
+    async fn versions(&self, by: AccountId, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>>;
 
     /// A folder's entries, or all below it, at most `limit` of them and no more than about 2 MiB of paths
     /// and targets; a file or symlink lists itself.

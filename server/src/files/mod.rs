@@ -6,24 +6,27 @@
 
 mod commit;
 mod copy;
+mod sharing;
+mod source;
 mod write;
 
 use std::sync::Arc;
-
-use futures_util::stream::Stream;
 
 use crate::clock::Clock;
 use crate::content::Contents;
 use crate::db::{Db, Relocation, Removal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, At, Caller, ChunkHash, Content, Entry, Limits, Location, MessageId,
-    Mode, Node, Piece, TreePath, UploadId, VersionId,
+    AccountId, AccountName, At, Caller, ChunkHash, Entry, Limits, Location, Mode, Right, TreePath,
+    UploadId,
 };
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
-pub use crate::db::{CommitOutcome, Listed, Listing, Position, Request};
+pub use crate::db::{
+    CommitOutcome, EntryKind, Grant, GrantKey, Grants, Listed, Listing, Position, Request,
+};
 pub use commit::{Commit, CommitStart, EntryContent, NewEntry};
+pub use source::{Readable, Source};
 pub use write::{Write, WriteHeader};
 
 /// The rules of trees.
@@ -33,17 +36,6 @@ pub struct Files {
     contents: Contents,
     clock: Arc<dyn Clock>,
     limits: Arc<Limits>,
-}
-
-/// What to read the bytes of.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A version, by its id.
-    Version(VersionId),
-    /// A file's current version.
-    Path(Location),
-    /// A file that came with a message the caller sent or received.
-    Attachment(MessageId, u32),
 }
 
 /// An upload, and in whose tree it shall end.
@@ -149,78 +141,22 @@ impl Files {
     async fn charged(&self, caller: &Caller, tree: Option<AccountName>) -> Result<AccountId> {
         let root = Location { owner: tree, path: TreePath::default() };
         let at = self.at(caller, &root).await?;
-        if at.account != caller.account && !self.db.may_write(caller.account, at.account).await? {
-            return Err(Error::not_found(root));
+        if at.account == caller.account {
+            return Ok(at.account);
         }
-        Ok(at.account)
+        match self.db.highest_right(caller.account, at.account).await? {
+            Some(Right::Write) => Ok(at.account),
+            Some(Right::Read) => {
+                let message = format!("nothing in {root} is shared with you to be written");
+                Err(Error::new(Kind::PermissionDenied, message))
+            }
+            None => Err(Error::not_found(root)),
+        }
     }
 
     /// Where that is; `NotFound` in the tree of nobody.
     pub async fn at(&self, caller: &Caller, location: &Location) -> Result<At> {
         self.db.at(caller, location).await
-    }
-
-    /// The content of what the caller may read, and the version it is of a file.
-    pub async fn source(
-        &self,
-        caller: &Caller,
-        source: &Source,
-    ) -> Result<(Content, Option<VersionId>)> {
-        match source {
-            Source::Version(id) => Ok((self.db.version(caller.account, *id).await?, Some(*id))),
-            Source::Attachment(message, index) => {
-                Ok((self.db.attachment(caller.account, *message, *index).await?, None))
-            }
-            Source::Path(at) => match self.stat(caller, at).await?.node {
-                Node::File { content, version } => Ok((content, Some(version))),
-                _ => Err(Error::new(Kind::FailedPrecondition, format!("{at} is no file"))),
-            },
-        }
-    }
-
-    /// Bytes of ranges of a content that `source` gave.
-    pub fn read(
-        &self,
-        caller: &Caller,
-        content: Content,
-        ranges: Vec<ByteRange>,
-    ) -> Result<ByteStream> {
-        self.contents.read(caller.account, content, ranges)
-    }
-
-    /// Chunks of a content that `source` gave, from byte `offset` on.
-    pub async fn pieces(
-        &self,
-        content: Content,
-        offset: u64,
-        limit: usize,
-    ) -> Result<(u64, Vec<Piece>)> {
-        self.contents.pieces(content, offset, limit).await
-    }
-
-    /// The contents of many versions; `NotFound` when one of them cannot be seen.
-    pub async fn versions(
-        &self,
-        caller: &Caller,
-        versions: Vec<VersionId>,
-    ) -> Result<Vec<Content>> {
-        let found = self.db.versions(caller.account, versions.clone()).await?;
-        found
-            .into_iter()
-            .zip(versions)
-            .map(|(content, id)| {
-                content.ok_or_else(|| Error::not_found(format_args!("version {id}")))
-            })
-            .collect()
-    }
-
-    /// All bytes of contents of at most one chunk each.
-    pub fn read_whole(
-        &self,
-        caller: &Caller,
-        contents: Vec<Content>,
-    ) -> impl Stream<Item = Result<bytes::Bytes>> + Send + use<> {
-        self.contents.read_whole(caller.account, contents)
     }
 
     async fn relocation(

@@ -63,7 +63,7 @@ pub(super) fn request(id: &str, digest: impl FnOnce() -> [u8; 32]) -> Result<Opt
 }
 
 /// An upload, and in whose tree it shall end.
-pub(super) fn upload(id: &str, tree: &str) -> Result<UploadFor> {
+pub(super) fn upload_for(id: &str, tree: &str) -> Result<UploadFor> {
     let tree = if tree.is_empty() { None } else { Some(AccountName::parse(tree)?) };
     Ok(UploadFor { id: UploadId::parse(id)?, tree })
 }

@@ -1,4 +1,4 @@
-//! FilesService: the words of trees. Streams of bytes are in `transfer`, commits in `commit`.
+//! FilesService: the words of trees. Streams of bytes are in `upload` and `download`, commits in `commit`.
 
 use std::pin::Pin;
 
@@ -19,9 +19,9 @@ use crate::files::Position;
 use crate::model::{Caller, ChunkHash, Location};
 use crate::rpc::auth_layer::caller;
 use crate::rpc::call::to_its_end;
-use crate::rpc::convert::{beside, digest_of, entry, mode, request, upload};
+use crate::rpc::convert::{beside, digest_of, entry, mode, request, upload_for};
 use crate::rpc::status::status;
-use crate::rpc::{Rooms, commit, page_token, transfer};
+use crate::rpc::{Rooms, commit, download, page_token, upload};
 
 /// Answers FilesService.
 pub(super) struct FilesRpc(Rooms);
@@ -85,7 +85,7 @@ impl FilesRpc {
     }
 
     async fn missing(&self, caller: &Caller, wanted: MissingRequest) -> Result<MissingResponse> {
-        let upload = upload(&wanted.upload_id, &wanted.tree)?;
+        let upload = upload_for(&wanted.upload_id, &wanted.tree)?;
         let (hashes, rest) = wanted.hashes.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(Error::field("hashes", "each hash has 32 bytes"));
@@ -112,7 +112,7 @@ impl FilesService for FilesRpc {
         request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<WriteResponse>, Status> {
         let caller = caller(&request)?;
-        let entry = transfer::write(&self.0.files, &caller, request.into_inner()).await?;
+        let entry = upload::write(&self.0.files, &caller, request.into_inner()).await?;
         Ok(Response::new(WriteResponse { entry: Some(entry) }))
     }
 
@@ -121,7 +121,7 @@ impl FilesService for FilesRpc {
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         let caller = caller(&request)?;
-        let answers = transfer::read(&self.0.files, &caller, request.into_inner()).await;
+        let answers = download::read(&self.0.files, &caller, request.into_inner()).await;
         answers.map(Response::new).map_err(status)
     }
 
@@ -185,7 +185,7 @@ impl FilesService for FilesRpc {
         let caller = caller(&request)?;
         let files = self.0.files.clone();
         // What came whole of a call that breaks is kept.
-        let fill = async move { transfer::fill(&files, &caller, request.into_inner()).await };
+        let fill = async move { upload::fill(&files, &caller, request.into_inner()).await };
         to_its_end(fill).await.map(Response::new)
     }
 
@@ -203,7 +203,7 @@ impl FilesService for FilesRpc {
         request: Request<ReadManifestRequest>,
     ) -> Result<Response<Self::ReadManifestStream>, Status> {
         let caller = caller(&request)?;
-        let answers = transfer::read_manifest(&self.0.files, &caller, request.into_inner()).await;
+        let answers = download::read_manifest(&self.0.files, &caller, request.into_inner()).await;
         answers.map(Response::new).map_err(status)
     }
 
@@ -213,7 +213,7 @@ impl FilesService for FilesRpc {
     ) -> Result<Response<Self::ReadChunksStream>, Status> {
         let caller = caller(&request)?;
         let max = self.0.limits.read_ranges_max as usize;
-        let answers = transfer::read_chunks(&self.0.files, &caller, request.into_inner(), max);
+        let answers = download::read_chunks(&self.0.files, &caller, request.into_inner(), max);
         answers.await.map(Response::new).map_err(status)
     }
 
@@ -223,7 +223,7 @@ impl FilesService for FilesRpc {
     ) -> Result<Response<Self::ReadManyStream>, Status> {
         let caller = caller(&request)?;
         let max = self.0.limits.read_many_ids_max as usize;
-        let answers = transfer::read_many(&self.0.files, &caller, request.into_inner(), max);
+        let answers = download::read_many(&self.0.files, &caller, request.into_inner(), max);
         answers.await.map(Response::new).map_err(status)
     }
 }

@@ -11,11 +11,14 @@ mod calls;
 mod changes;
 mod commit;
 mod convert;
+mod download;
 mod files;
+mod groups;
 mod mail;
 mod page_token;
+mod sharing;
 mod status;
-mod transfer;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +26,10 @@ use std::time::Duration;
 use depot_proto::DESCRIPTORS;
 use depot_proto::admin::admin_service_server::AdminServiceServer;
 use depot_proto::auth::auth_service_server::AuthServiceServer;
+use depot_proto::auth::groups_service_server::GroupsServiceServer;
 use depot_proto::changes::changes_service_server::ChangesServiceServer;
 use depot_proto::files::files_service_server::FilesServiceServer;
+use depot_proto::files::sharing_service_server::SharingServiceServer;
 use depot_proto::mail::mail_service_server::MailServiceServer;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -107,16 +112,20 @@ fn routes(rooms: &Rooms) -> Result<Routes> {
     let reflection_v1 = reflection().build_v1().map_err(reflect)?;
     let reflection_v1alpha = reflection().build_v1alpha().map_err(reflect)?;
     let auth = AuthServiceServer::new(auth::Auth::new(rooms.clone()));
+    let groups = GroupsServiceServer::new(groups::Groups::new(rooms.clone()));
     let admin = AdminServiceServer::new(admin::Admin::new(rooms.clone()));
     let files = FilesServiceServer::new(files::FilesRpc::new(rooms.clone()));
+    let sharing = SharingServiceServer::new(sharing::Sharing::new(rooms.clone()));
     let mail = MailServiceServer::new(mail::MailRpc::new(rooms.clone()));
     let changes = ChangesServiceServer::new(changes::ChangesRpc::new(rooms.clone()));
     Ok(Routes::new(health.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(reflection_v1.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(reflection_v1alpha.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(auth.max_decoding_message_size(WORDS_BYTES_MAX))
+        .add_service(groups.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(admin.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(files.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(sharing.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(mail.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(changes.max_decoding_message_size(WORDS_BYTES_MAX))
         .prepare())

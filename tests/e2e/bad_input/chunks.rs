@@ -48,7 +48,8 @@ impl<'a> Upload<'a> {
 
     async fn is_missing(&self, bytes: &[u8]) -> bool {
         let hashes = blake3::hash(bytes).as_bytes().to_vec().into();
-        let request = MissingRequest { upload_id: self.id.clone(), hashes };
+        let request =
+            MissingRequest { upload_id: self.id.clone(), hashes, ..MissingRequest::default() };
         let answer = self.caller.files().missing(request).await.expect("an answer").into_inner();
         answer.bitmap[0] & 1 == 1
     }

@@ -82,7 +82,11 @@ async fn lists_of_ids_have_limits() {
 
     let missing = |count: usize| {
         let upload_id = uuid::Uuid::now_v7().to_string();
-        let request = MissingRequest { upload_id, hashes: vec![7; 32 * count].into() };
+        let request = MissingRequest {
+            upload_id,
+            hashes: vec![7; 32 * count].into(),
+            ..MissingRequest::default()
+        };
         let mut files = calls.files();
         async move { files.missing(request).await.map(drop) }
     };

@@ -13,6 +13,7 @@ mod quota;
 mod restart;
 mod sends;
 mod several;
+mod sharing;
 mod special;
 mod together;
 mod trees;

@@ -146,7 +146,8 @@ async fn an_unfinished_upload_holds_nothing_back_and_the_trash_says_until_when()
     ann.does(["rm", "/dead"]);
     let calls = ann.calls().await;
     let upload_id = uuid::Uuid::new_v4().to_string();
-    let asked = MissingRequest { upload_id, hashes: vec![7; 32].into() };
+    let asked =
+        MissingRequest { upload_id, hashes: vec![7; 32].into(), ..MissingRequest::default() };
     calls.files().missing(asked).await.expect("an upload is open");
     drop(calls);
     world.stop();

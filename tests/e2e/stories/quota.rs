@@ -87,6 +87,7 @@ async fn fills(caller: &Caller, bytes: &[u8]) {
         upload_id: uuid::Uuid::new_v4().to_string(),
         heads: vec![head],
         data: bytes.to_vec().into(),
+        ..FillRequest::default()
     };
     caller.files().fill(tokio_stream::iter([request])).await.expect("it fits");
 }
@@ -131,7 +132,11 @@ async fn what_nobody_will_miss_goes_before_anything_is_refused() {
     let put = |name: &str| bob.does(["put", "hundred", name]);
     let is_missing = async || {
         let hashes = blake3::hash(&noise(4, 100)).as_bytes().to_vec().into();
-        let asked = MissingRequest { upload_id: uuid::Uuid::new_v4().to_string(), hashes };
+        let asked = MissingRequest {
+            upload_id: uuid::Uuid::new_v4().to_string(),
+            hashes,
+            ..MissingRequest::default()
+        };
         calls.files().missing(asked).await.expect("an answer").into_inner().bitmap[0] == 1
     };
     world.pass(Duration::from_secs(121));

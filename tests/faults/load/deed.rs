@@ -148,8 +148,11 @@ impl Doing {
         let bytes: Vec<Vec<u8>> = files.iter().map(|(_, content)| content.bytes()).collect();
         let pieces: Vec<&[u8]> = bytes.iter().flat_map(|bytes| bytes.chunks(PIECE_BYTES)).collect();
         let hashes: Vec<Bytes> = pieces.iter().map(|piece| hash(piece)).collect();
-        let request =
-            MissingRequest { upload_id: upload_id.clone(), hashes: hashes.concat().into() };
+        let request = MissingRequest {
+            upload_id: upload_id.clone(),
+            hashes: hashes.concat().into(),
+            ..MissingRequest::default()
+        };
         let bitmap = calls.files().missing(request).await?.into_inner().bitmap;
         let missing = |place: &usize| bitmap[place / 8] >> (place % 8) & 1 == 1;
         let wanted: Vec<usize> = (0..pieces.len()).filter(missing).collect();

@@ -318,7 +318,9 @@ impl Visitor {
     }
 
     pub(super) async fn read(&self, version: VersionId) -> Result<Content> {
-        self.db().version(self.person.id, version).await
+        let seen = self.db().version(self.person.id, version).await?;
+        assert_eq!(seen.owner, self.host.id);
+        Ok(seen.content)
     }
 
     pub(super) async fn put(&self, at: &str, bytes: &[u8]) -> Result<Entry> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::db::contract::people::{content, file, path, paths, refused, request, version};
 use crate::db::contract::{World, named, stories};
 use crate::db::{
-    AttachmentSource, CommitPlan, FileWrite, MemberChange, NewGrant, Position, Relocation, Upload,
+    AttachmentSource, CommitPlan, EntryKind, FileWrite, MemberChange, NewGrant, Position,
+    Relocation, Upload,
 };
 use crate::error::Kind;
 use crate::model::{AccountId, GroupName, Right, UploadId};
@@ -72,7 +73,7 @@ async fn what_is_shared_to_be_read_cannot_be_changed(world: &World) {
     assert_eq!(refused(visit.rm("/a").await), Kind::PermissionDenied);
     assert_eq!(refused(visit.mv("/a/b/file", "/a/file").await), Kind::PermissionDenied);
     assert_eq!(refused(visit.stat("/a/absent").await), Kind::NotFound);
-    assert!(!ann.db.may_write(bob.id, ann.id).await.unwrap());
+    assert_eq!(ann.db.highest_right(bob.id, ann.id).await.unwrap(), Some(Right::Read));
     ann.rm("/a/b").await;
     assert_eq!(refused(visit.read(version(&file)).await), Kind::NotFound, "it was removed");
 }
@@ -82,7 +83,7 @@ async fn what_is_shared_to_be_written_is_written_for_its_owner(world: &World) {
     let visit = bob.visiting(&ann);
     ann.put("/a/file", b"one").await;
     ann.share("/a", "bob", Right::Write).await;
-    assert!(ann.db.may_write(bob.id, ann.id).await.unwrap());
+    assert_eq!(ann.db.highest_right(bob.id, ann.id).await.unwrap(), Some(Right::Write));
     world.told();
     let put = visit.put("/a/x/y", &[b'x'; 60]).await.unwrap();
     assert_eq!((put.account, world.told().contains(&ann.id)), (ann.id, true));
@@ -318,7 +319,7 @@ async fn grants_are_listed_by_who_made_them(world: &World) {
     assert_eq!(seen, all);
     let one = ann.db.grants(ann.id, Some(&path("/b")), None, 9).await.unwrap();
     assert_eq!(one.grants.len(), 2);
-    assert!(one.grants.iter().all(|grant| !grant.folder && grant.owner == ann.name));
+    assert!(one.grants.iter().all(|g| g.kind == EntryKind::File && g.owner == ann.name));
     ann.rm("/a").await;
     assert_eq!(ann.db.grants(ann.id, None, None, 9).await.unwrap().grants.len(), 5, "no trash");
     let gone = ann.db.grants(ann.id, Some(&path("/a")), None, 9).await;

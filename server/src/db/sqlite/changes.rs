@@ -158,7 +158,8 @@ impl EntryRow {
     }
 }
 
-fn entry_kind(kind: i64) -> EntryKind {
+/// A kind as it is stored.
+pub(super) fn entry_kind(kind: i64) -> EntryKind {
     match kind {
         FILE => EntryKind::File,
         FOLDER => EntryKind::Folder,

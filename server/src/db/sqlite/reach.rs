@@ -51,11 +51,11 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Whether anything in the tree may be changed.
-    pub(super) fn writes(&self) -> bool {
+    /// The most that is allowed anywhere in the tree.
+    pub(super) fn highest(&self) -> Option<Right> {
         match &self.granted {
-            None => true,
-            Some(granted) => granted.values().any(|right| *right == Right::Write),
+            None => Some(Right::Write),
+            Some(granted) => granted.values().max().copied(),
         }
     }
 

@@ -13,10 +13,12 @@ use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FOLDER, all, content, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, walk};
-use crate::db::{FileWrite, Listing, NewNode, Position, Relocation, Removal, StagedEntry, Tree};
+use crate::db::{
+    FileWrite, Listing, NewNode, Position, Relocation, Removal, Seen, StagedEntry, Tree,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, At, Content, Entry, EntryId, Mode, Modseq, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX,
+    AccountId, At, Entry, EntryId, Mode, Modseq, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX, Right,
     TreePath, VersionId,
 };
 
@@ -35,23 +37,20 @@ impl Tree for Sqlite {
         .await
     }
 
-    async fn may_write(&self, by: AccountId, account: AccountId) -> Result<bool> {
-        self.read("tree.may_write", move |conn| Ok(Reach::of(conn, by, account)?.writes())).await
+    async fn highest_right(&self, by: AccountId, account: AccountId) -> Result<Option<Right>> {
+        self.read("tree.highest_right", move |conn| Ok(Reach::of(conn, by, account)?.highest()))
+            .await
     }
 
-    async fn version(&self, by: AccountId, version: VersionId) -> Result<Content> {
+    async fn version(&self, by: AccountId, version: VersionId) -> Result<Seen> {
         let found = self.versions(by, vec![version]).await?.pop().flatten();
         found.ok_or_else(|| Error::not_found(format_args!("version {version}")))
     }
 
-    async fn versions(
-        &self,
-        by: AccountId,
-        versions: Vec<VersionId>,
-    ) -> Result<Vec<Option<Content>>> {
+    async fn versions(&self, by: AccountId, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>> {
         self.read("tree.versions", move |conn| {
             let mut trees = Trees { conn, by, known: HashMap::new() };
-            versions.iter().map(|id| trees.content(*id)).collect()
+            versions.iter().map(|id| trees.version(*id)).collect()
         })
         .await
     }
@@ -125,8 +124,8 @@ struct Trees<'a> {
 }
 
 impl<'a> Trees<'a> {
-    /// The content of a version, if the file can be seen.
-    fn content(&mut self, id: VersionId) -> Result<Option<Content>> {
+    /// A version, if the file can be seen.
+    fn version(&mut self, id: VersionId) -> Result<Option<Seen>> {
         let current = "SELECT account, parent, id, size, digest, content FROM entry
                        WHERE version = ?1 AND removed = 0";
         let past = "SELECT e.account, e.parent, e.id, v.size AS size, v.digest AS digest,
@@ -141,7 +140,7 @@ impl<'a> Trees<'a> {
             })?;
             if let Some(((owner, Some(parent), entry), content)) = found {
                 let seen = self.upwards(owner)?.right(parent, entry)?.is_some();
-                return Ok(seen.then_some(content));
+                return Ok(seen.then_some(Seen { content, owner }));
             }
         }
         Ok(None)

@@ -1,164 +1,30 @@
-//! Streams of bytes: Write and Fill in, Read, ReadManifest, ReadChunks and ReadMany out.
+//! Streams of bytes that go out: Read, ReadManifest, ReadChunks and ReadMany. One that reads what another
+//! account has shared ends soon after that is no longer so.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use depot_proto::files::read_response::Part as ReadPart;
-use depot_proto::files::write_request::Part as WritePart;
 use depot_proto::files::{
-    Entry as ProtoEntry, FillRequest, FillResponse, ReadChunksRequest, ReadChunksResponse,
-    ReadManifestRequest, ReadManifestResponse, ReadManyPart, ReadManyRequest, ReadManyResponse,
-    ReadRequest, ReadResponse, WriteHeader as ProtoWriteHeader, WriteRequest,
+    ReadChunksRequest, ReadChunksResponse, ReadManifestRequest, ReadManifestResponse, ReadManyPart,
+    ReadManyRequest, ReadManyResponse, ReadRequest, ReadResponse,
 };
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
-use prost::Message;
-use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use crate::error::{Error, Kind, Result};
-use crate::files::{ByteRange, ByteStream, Files, Fill, Source, Write, WriteHeader};
-use crate::model::{Caller, ChunkHash, Content, Entry, Location, Node, Piece, VersionId};
+use crate::files::{ByteRange, ByteStream, Files, Readable, Source};
+use crate::model::{Caller, Content, Location, Node, Piece, VersionId};
 use crate::rpc::DATA_BYTES;
-use crate::rpc::convert::{digest, entry, mode, nanoseconds, request, source, upload};
+use crate::rpc::convert::{entry, source};
 use crate::rpc::files::Answers;
 use crate::rpc::status::status;
 
 /// Chunks in one answer of ReadManifest: 144 KiB.
 const MANIFEST_PIECES: usize = 4_096;
 
-/// How long complete chunks wait in memory for others to be stored with.
-const WAITED_FOR_MORE: Duration = Duration::from_secs(1);
-
-/// Takes one file to its end and makes it visible; one that breaks leaves nothing.
-pub(super) async fn write(
-    files: &Files,
-    caller: &Caller,
-    mut parts: Streaming<WriteRequest>,
-) -> Result<ProtoEntry, Status> {
-    let Some(WritePart::Header(header)) = parts.message().await?.and_then(|first| first.part)
-    else {
-        return Err(status(Error::field("header", "a write begins with it")));
-    };
-    let parsed = write_header(&header).map_err(status)?;
-    let at = parsed.path.clone();
-    let expected = parsed.size;
-    let mut writing = files.write(caller, parsed).await.map_err(status)?;
-    match write_parts(&mut writing, &mut parts, expected).await {
-        Ok((size, blake3)) => {
-            let finished = finish_write(writing, &header, (size, blake3)).await;
-            finished.map(|written| entry(&at, written)).map_err(status)
-        }
-        Err(refusal) => {
-            writing.abandon().await;
-            Err(refusal)
-        }
-    }
-}
-
-fn write_header(header: &ProtoWriteHeader) -> Result<WriteHeader> {
-    Ok(WriteHeader {
-        path: Location::parse(&header.path, "header.path")?,
-        size: header.size,
-        if_generation: header.if_generation,
-        mode: mode("header.mode", header.mode)?,
-        modified_ns: header
-            .modified_at
-            .map(|time| nanoseconds("header.modified_at", time))
-            .transpose()?,
-    })
-}
-
-/// The size and digest that the stream ends with.
-async fn write_parts(
-    writing: &mut Write,
-    parts: &mut Streaming<WriteRequest>,
-    expected: Option<u64>,
-) -> Result<(u64, Option<Bytes>), Status> {
-    while let Some(message) = parts.message().await? {
-        match message.part {
-            Some(WritePart::Data(data)) => writing.push(data).await.map_err(status)?,
-            Some(WritePart::End(end)) if expected.is_some_and(|size| size != end.size) => {
-                return Err(status(Error::field("end.size", "not the size that the header says")));
-            }
-            Some(WritePart::End(end)) => return Ok((end.size, end.blake3)),
-            Some(WritePart::Header(_)) | None => {
-                return Err(status(Error::field("part", "data, then an end")));
-            }
-        }
-    }
-    match expected {
-        Some(size) => Ok((size, None)),
-        None => Err(status(Error::new(
-            Kind::Truncated,
-            "the stream stopped without its end; nothing was stored, send it again",
-        ))),
-    }
-}
-
-async fn finish_write(
-    writing: Write,
-    header: &ProtoWriteHeader,
-    (size, blake3): (u64, Option<Bytes>),
-) -> Result<Entry> {
-    let wanted = blake3.map(|bytes| digest("end.blake3", &bytes)).transpose()?;
-    let once = |content: &Content| {
-        request(&header.request_id, || {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(b"Write").update(&header.encode_to_vec()).update(&content.digest.0);
-            hasher.finalize().into()
-        })
-    };
-    writing.finish(size, wanted, once).await
-}
-
-/// Takes chunks; those that came whole stay, whatever becomes of the call.
-pub(super) async fn fill(
-    files: &Files,
-    caller: &Caller,
-    mut parts: Streaming<FillRequest>,
-) -> Result<FillResponse, Status> {
-    let Some(first) = parts.message().await? else {
-        return Err(status(Error::field("upload_id", "a fill begins with it")));
-    };
-    let upload = upload(&first.upload_id, &first.tree).map_err(status)?;
-    let mut filling = files.fill(caller, upload).await.map_err(status)?;
-    if let Err(refusal) = fill_parts(&mut filling, first, &mut parts).await {
-        if let Err(error) = filling.keep().await {
-            tracing::debug!(%error, "chunks of a broken fill were not kept");
-        }
-        return Err(refusal);
-    }
-    let (chunks, bytes) = filling.finish().await.map_err(status)?;
-    Ok(FillResponse { chunks, bytes })
-}
-
-async fn fill_parts(
-    filling: &mut Fill,
-    first: FillRequest,
-    parts: &mut Streaming<FillRequest>,
-) -> Result<(), Status> {
-    let mut next = Some(first);
-    while let Some(FillRequest { heads, data, .. }) = next {
-        if !heads.is_empty() {
-            let heads = heads.into_iter().map(|head| {
-                let hash = digest("heads.hash", &head.hash)?;
-                Ok(Piece { length: head.length, hash: ChunkHash(hash.0) })
-            });
-            let heads = heads.collect::<Result<Vec<_>>>().map_err(status)?;
-            filling.announce(heads).await.map_err(status)?;
-        }
-        filling.push(data).await.map_err(status)?;
-        next = match timeout(WAITED_FOR_MORE, parts.message()).await {
-            Ok(next) => next?,
-            Err(_) => {
-                // A slow line: what came whole is stored rather than kept in memory until there is more.
-                filling.flush().await.map_err(status)?;
-                parts.message().await?
-            }
-        };
-    }
-    Ok(())
-}
+/// How often it is looked up whether what is being read is still shared.
+const SHARED_CHECKED: Duration = Duration::from_secs(1);
 
 /// One file: its entry, then its bytes.
 pub(super) async fn read(
@@ -168,13 +34,17 @@ pub(super) async fn read(
 ) -> Result<Answers<ReadResponse>> {
     let at = Location::parse(&wanted.path, "path")?;
     let found = files.stat(caller, &at).await?;
-    let Node::File { content, .. } = found.node else {
+    let Node::File { content, version } = found.node else {
         return Err(Error::new(Kind::FailedPrecondition, format!("{at} is no file")));
     };
-    let content = match wanted.version.as_str() {
-        "" => content,
-        id => files.source(caller, &Source::Version(VersionId::parse(id)?)).await?.0,
+    let readable = match wanted.version.as_str() {
+        "" => {
+            let shared = found.account != caller.account;
+            Readable { content, version: Some(version), shared }
+        }
+        id => files.source(caller, &Source::Version(VersionId::parse(id)?)).await?,
     };
+    let content = readable.content;
     if wanted.offset > content.size {
         let message = format!("byte {} is past the end of {} bytes", wanted.offset, content.size);
         return Err(Error::new(Kind::OutOfRange, message));
@@ -184,7 +54,7 @@ pub(super) async fn read(
     let bytes = files.read(caller, content, vec![ByteRange { offset: wanted.offset, length }])?;
     let info = ReadResponse { part: Some(ReadPart::Entry(entry(&at, found))) };
     let data = sliced(bytes).map_ok(|data| ReadResponse { part: Some(ReadPart::Data(data)) });
-    Ok(Box::pin(stream::iter([Ok(info)]).chain(data)))
+    Ok(while_shared(files, caller, &[readable], stream::iter([Ok(info)]).chain(data)))
 }
 
 /// The chunks of a content.
@@ -193,7 +63,7 @@ pub(super) async fn read_manifest(
     caller: &Caller,
     wanted: ReadManifestRequest,
 ) -> Result<Answers<ReadManifestResponse>> {
-    let (content, version) = files.source(caller, &source(wanted.source)?).await?;
+    let Readable { content, version, .. } = files.source(caller, &source(wanted.source)?).await?;
     let first = ReadManifestResponse {
         size: content.size,
         blake3: content.digest.0.to_vec().into(),
@@ -231,14 +101,15 @@ pub(super) async fn read_chunks(
         let problem = format!("{} ranges, at most {ranges_max} are taken", wanted.ranges.len());
         return Err(Error::field("ranges", problem));
     }
-    let (content, _) = files.source(caller, &source(wanted.source)?).await?;
+    let readable = files.source(caller, &source(wanted.source)?).await?;
     let ranges = wanted
         .ranges
         .iter()
         .map(|range| ByteRange { offset: range.offset, length: range.length })
         .collect();
-    let bytes = files.read(caller, content, ranges)?;
-    Ok(Box::pin(sliced(bytes).map_ok(|data| ReadChunksResponse { data })))
+    let bytes = files.read(caller, readable.content, ranges)?;
+    let answers = sliced(bytes).map_ok(|data| ReadChunksResponse { data });
+    Ok(while_shared(files, caller, &[readable], answers))
 }
 
 /// Many contents; small ones share messages.
@@ -253,10 +124,37 @@ pub(super) async fn read_many(
         return Err(Error::field("versions", problem));
     }
     let ids = wanted.versions.iter().map(|id| VersionId::parse(id)).collect::<Result<Vec<_>>>()?;
-    let contents = files.versions(caller, ids).await?;
-    let (files, caller) = (files.clone(), caller.clone());
-    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&files, &caller)).flatten();
-    Ok(Box::pin(gathered(Box::pin(parts))))
+    let readable = files.versions(caller, ids).await?;
+    let contents = readable.iter().map(|readable| readable.content).collect();
+    let (reader, by) = (files.clone(), caller.clone());
+    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&reader, &by)).flatten();
+    Ok(while_shared(files, caller, &readable, gathered(Box::pin(parts))))
+}
+
+/// Ends an answer when what it reads is no longer shared with the caller.
+fn while_shared<T: Send + 'static>(
+    files: &Files,
+    caller: &Caller,
+    readable: &[Readable],
+    answers: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Answers<T> {
+    let shared = readable.iter().filter(|readable| readable.shared);
+    let ids: Vec<VersionId> = shared.filter_map(|readable| readable.version).collect();
+    if ids.is_empty() {
+        return Box::pin(answers);
+    }
+    let state = (Box::pin(answers), files.clone(), caller.clone(), Instant::now());
+    Box::pin(stream::try_unfold(state, move |(mut answers, files, caller, mut checked)| {
+        let ids = ids.clone();
+        async move {
+            let next = answers.try_next().await?;
+            if checked.elapsed() >= SHARED_CHECKED {
+                files.versions(&caller, ids).await.map_err(status)?;
+                checked = Instant::now();
+            }
+            Ok(next.map(|answer| (answer, (answers, files, caller, checked))))
+        }
+    }))
 }
 
 /// Neighbours in a ReadMany: one-chunk contents are read together, a longer one is streamed by itself.
