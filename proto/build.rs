@@ -5,12 +5,13 @@ use std::{env, error, fs};
 
 use prost::Message;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "depot/admin/v1/admin.proto",
     "depot/auth/v1/auth.proto",
     "depot/auth/v1/groups.proto",
     "depot/changes/v1/changes.proto",
     "depot/files/v1/files.proto",
+    "depot/files/v1/history.proto",
     "depot/files/v1/sharing.proto",
     "depot/mail/v1/mail.proto",
 ];

@@ -21,6 +21,6 @@ contract!(changes, "depot.changes.v1", "What is new in an account, files and mai
 contract!(
     files,
     "depot.files.v1",
-    "Trees of files, the fast path of their bytes, and who shares them."
+    "Trees of files, the fast path of their bytes, their past, and who shares them."
 );
 contract!(mail, "depot.mail.v1", "Messages between the accounts of a server.");

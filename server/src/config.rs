@@ -67,6 +67,10 @@ pub struct Store {
     pub readers: usize,
     /// Days that removed entries are kept.
     pub trash_days: u64,
+    /// Past versions of a file that are kept; when there are more, the oldest ones go.
+    pub versions_max: u32,
+    /// Days that past versions of files are kept.
+    pub version_days: u64,
     /// Days that clients who were away can still be told of what is gone; one that was away for longer
     /// gets everything there is.
     pub tombstone_days: u64,
@@ -125,6 +129,8 @@ impl Default for Store {
             cache_bytes: 32 << 20,
             readers: 4,
             trash_days: 30,
+            versions_max: 100,
+            version_days: 365,
             tombstone_days: 90,
             gc_hours: 24,
             compact_bytes_per_second: 32 << 20,

@@ -11,6 +11,7 @@ mod commits;
 mod contents;
 mod groups;
 mod mail;
+mod past;
 mod sharing;
 mod sqlite;
 mod tree;
@@ -30,6 +31,7 @@ pub use groups::{Group, GroupAsker, Groups, Member, MemberChange};
 pub use mail::{
     AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
 };
+pub use past::{Past, Purge, Removed, Restoration, Reversion, Undo, Undone, Version};
 pub use sharing::{Grant, GrantKey, Grants, NewGrant, Sharing};
 pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Seen, Tree};
 pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
@@ -44,6 +46,7 @@ pub trait Db:
     + Contents
     + Tree
     + Commits
+    + Past
     + Sharing
     + Mail
     + Changes
@@ -98,6 +101,8 @@ pub struct Options {
     pub writer_queue_max: usize,
     /// Connections that read.
     pub readers: usize,
+    /// Past versions of a file that are kept; the oldest ones of more go.
+    pub versions_max: u32,
     /// Bytes of page cache of the writer; each reader has an eighth of it.
     pub cache_bytes: u64,
     /// Told after every commit.

@@ -100,6 +100,10 @@ pub trait Upkeep {
     /// before `before`; whether one was.
     async fn purge_trash(&self, before: i64) -> Result<bool>;
 
+    /// Drops past versions that were replaced before `before`, and forgets commits that were made before
+    /// `undone_before` and can no longer be undone then; at most `rows` of each at a time, how many.
+    async fn expire_past(&self, before: i64, undone_before: i64, rows: usize) -> Result<usize>;
+
     /// Forgets, at most `rows` at a time, what was removed before `before` and purged since; how much.
     /// Whoever knew an account's changes only up to there is answered in full from now on.
     async fn prune_tombstones(&self, before: i64, rows: usize) -> Result<usize>;

@@ -6,6 +6,7 @@
 
 mod commit;
 mod copy;
+mod history;
 mod sharing;
 mod source;
 mod write;
@@ -23,7 +24,8 @@ use crate::model::{
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
 pub use crate::db::{
-    CommitOutcome, EntryKind, Grant, GrantKey, Grants, Listed, Listing, Position, Request,
+    CommitOutcome, EntryKind, Grant, GrantKey, Grants, Listed, Listing, Position, Removed, Request,
+    Undone, Version,
 };
 pub use commit::{Commit, CommitStart, EntryContent, NewEntry};
 pub use source::{Readable, Source};

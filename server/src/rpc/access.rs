@@ -60,6 +60,13 @@ const RULES: &[(&str, Access, Shape)] = &[
     ("/depot.files.v1.FilesService/ReadManifest", Account, Stream),
     ("/depot.files.v1.FilesService/ReadChunks", Account, Stream),
     ("/depot.files.v1.FilesService/ReadMany", Account, Stream),
+    ("/depot.files.v1.HistoryService/ListVersions", Account, Unary),
+    ("/depot.files.v1.HistoryService/RestoreVersion", Account, Unary),
+    ("/depot.files.v1.HistoryService/ListTrash", Account, Unary),
+    ("/depot.files.v1.HistoryService/RestoreRemoved", Account, Unary),
+    // A large trash is emptied in jobs.
+    ("/depot.files.v1.HistoryService/EmptyTrash", Account, Stream),
+    ("/depot.files.v1.HistoryService/Undo", Account, Unary),
     ("/depot.files.v1.SharingService/Grant", Account, Unary),
     ("/depot.files.v1.SharingService/Revoke", Account, Unary),
     ("/depot.files.v1.SharingService/ListGrants", Account, Unary),

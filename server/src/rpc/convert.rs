@@ -6,7 +6,7 @@ use depot_proto::files::{ContentSource, Entry as ProtoEntry, Kind as ProtoKind};
 use prost_types::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::files::{Request, Source, UploadFor};
+use crate::files::{EntryKind, Request, Source, UploadFor};
 use crate::model::{
     AccountName, Digest, Entry, Location, MessageId, Mode, Node, Piece, RequestId, TreePath,
     UploadId, VersionId,
@@ -85,6 +85,15 @@ pub(super) fn source(source: Option<ContentSource>) -> Result<Source> {
             Ok(Source::Attachment(MessageId::parse(&file.message_id)?, file.index))
         }
         None => Err(Error::field("source", "a version, a path or an attachment")),
+    }
+}
+
+/// What an entry is.
+pub(super) fn kind(kind: EntryKind) -> ProtoKind {
+    match kind {
+        EntryKind::File => ProtoKind::File,
+        EntryKind::Folder => ProtoKind::Folder,
+        EntryKind::Symlink => ProtoKind::Symlink,
     }
 }
 

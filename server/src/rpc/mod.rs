@@ -14,6 +14,7 @@ mod convert;
 mod download;
 mod files;
 mod groups;
+mod history;
 mod mail;
 mod page_token;
 mod sharing;
@@ -29,6 +30,7 @@ use depot_proto::auth::auth_service_server::AuthServiceServer;
 use depot_proto::auth::groups_service_server::GroupsServiceServer;
 use depot_proto::changes::changes_service_server::ChangesServiceServer;
 use depot_proto::files::files_service_server::FilesServiceServer;
+use depot_proto::files::history_service_server::HistoryServiceServer;
 use depot_proto::files::sharing_service_server::SharingServiceServer;
 use depot_proto::mail::mail_service_server::MailServiceServer;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +117,7 @@ fn routes(rooms: &Rooms) -> Result<Routes> {
     let groups = GroupsServiceServer::new(groups::Groups::new(rooms.clone()));
     let admin = AdminServiceServer::new(admin::Admin::new(rooms.clone()));
     let files = FilesServiceServer::new(files::FilesRpc::new(rooms.clone()));
+    let history = HistoryServiceServer::new(history::History::new(rooms.clone()));
     let sharing = SharingServiceServer::new(sharing::Sharing::new(rooms.clone()));
     let mail = MailServiceServer::new(mail::MailRpc::new(rooms.clone()));
     let changes = ChangesServiceServer::new(changes::ChangesRpc::new(rooms.clone()));
@@ -125,6 +128,7 @@ fn routes(rooms: &Rooms) -> Result<Routes> {
         .add_service(groups.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(admin.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(files.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(history.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(sharing.max_decoding_message_size(WORDS_BYTES_MAX))
         .add_service(mail.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(changes.max_decoding_message_size(WORDS_BYTES_MAX))

@@ -2,17 +2,16 @@
 
 use depot_proto::files::sharing_service_server::SharingService;
 use depot_proto::files::{
-    AccessGrant, GrantRequest, GrantResponse, Kind as ProtoKind, ListGrantsRequest,
-    ListGrantsResponse, ListSharedRequest, ListSharedResponse, RevokeRequest, RevokeResponse,
-    Right as ProtoRight,
+    AccessGrant, GrantRequest, GrantResponse, ListGrantsRequest, ListGrantsResponse,
+    ListSharedRequest, ListSharedResponse, RevokeRequest, RevokeResponse, Right as ProtoRight,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::error::{Error, Result};
-use crate::files::{EntryKind, Grant, GrantKey, Grants};
+use crate::files::{Grant, GrantKey, Grants};
 use crate::model::{Caller, EntryId, Grantee, Location, Right};
 use crate::rpc::auth_layer::caller;
-use crate::rpc::convert::{digest_of, request, time};
+use crate::rpc::convert::{digest_of, kind, request, time};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, page_token};
 
@@ -97,11 +96,7 @@ fn grant(caller: &Caller, grant: Grant) -> AccessGrant {
         ..AccessGrant::default()
     };
     proto.set_right(right);
-    proto.set_kind(match grant.kind {
-        EntryKind::File => ProtoKind::File,
-        EntryKind::Folder => ProtoKind::Folder,
-        EntryKind::Symlink => ProtoKind::Symlink,
-    });
+    proto.set_kind(kind(grant.kind));
     proto
 }
 

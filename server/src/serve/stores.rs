@@ -60,6 +60,7 @@ impl Stores {
             writer_queue_max: config.limits.writer_queue_max,
             readers: config.store.readers,
             cache_bytes: config.store.cache_bytes,
+            versions_max: config.store.versions_max,
             committed: Arc::new(move |accounts| bell.wake(accounts)),
             make_room: Arc::new(move || room.give_up()),
         };
@@ -84,8 +85,9 @@ impl Stores {
     /// What keeps them sound and small.
     pub fn upkeep(&self, config: &config::Store) -> Upkeep {
         let (db, chunks) = (Arc::clone(&self.db), Arc::clone(&self.chunks));
-        let config::Store { trash_days, tombstone_days, compact_bytes_per_second, .. } = *config;
-        let terms = Terms { trash_days, tombstone_days, compact_bytes_per_second };
+        let config::Store { trash_days, version_days, tombstone_days, .. } = *config;
+        let compact_bytes_per_second = config.compact_bytes_per_second;
+        let terms = Terms { trash_days, version_days, tombstone_days, compact_bytes_per_second };
         Upkeep::new(db, chunks, Arc::clone(&self.clock), terms)
     }
 

@@ -30,6 +30,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 pub struct Terms {
     /// Days that removed entries are kept.
     pub trash_days: u64,
+    /// Days that past versions of files are kept.
+    pub version_days: u64,
     /// Days that clients who were away can still be told of what is gone.
     pub tombstone_days: u64,
     /// Bytes of chunks moved out of mostly dead packs in a second; 0: as fast as it goes.

@@ -1,5 +1,5 @@
-//! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash,
-//! tombstones.
+//! What has run out: answers to old requests, leases, logins, commits that nobody finished, the trash, past
+//! versions, tombstones.
 
 use crate::db::{Held, REQUEST_KEPT_MS};
 use crate::error::Result;
@@ -21,6 +21,8 @@ pub struct Swept {
     pub commits: usize,
     /// Entries of the trash, each with all below it.
     pub trashed: usize,
+    /// Past versions, and commits that can no longer be undone.
+    pub past: usize,
     /// Tombstones.
     pub tombstones: usize,
 }
@@ -46,6 +48,15 @@ impl Upkeep {
         }
         while self.db.purge_trash(before_days(now, self.terms.trash_days)).await? {
             swept.trashed += 1;
+        }
+        let before = before_days(now, self.terms.version_days);
+        let undone_before = before_days(now, self.terms.trash_days);
+        loop {
+            let some = self.db.expire_past(before, undone_before, JOB_ROWS).await?;
+            swept.past += some;
+            if some == 0 {
+                break;
+            }
         }
         let before = before_days(now, self.terms.tombstone_days);
         loop {

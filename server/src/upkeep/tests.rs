@@ -21,7 +21,8 @@ use crate::model::{
 use crate::upkeep::{DAY_MS, Graces, Terms, Upkeep};
 
 const NONE: Graces = Graces { unreferenced_ms: 0, empty_pack_ms: 0 };
-const TERMS: Terms = Terms { trash_days: 30, tombstone_days: 90, compact_bytes_per_second: 0 };
+const TERMS: Terms =
+    Terms { trash_days: 30, version_days: 365, tombstone_days: 90, compact_bytes_per_second: 0 };
 
 /// Packs on a disk that can be full.
 struct Disk {
@@ -93,6 +94,7 @@ impl House {
             path: dir.path().join("meta.sqlite3"),
             writer_queue_max: 64,
             readers: 1,
+            versions_max: 100,
             cache_bytes: 1 << 20,
             committed: Arc::new(|_| {}),
             make_room: Arc::new(|| false),

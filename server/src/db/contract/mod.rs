@@ -12,6 +12,7 @@ mod groups;
 mod listing;
 mod mail;
 mod merges;
+mod past;
 mod people;
 mod quota;
 mod reading;
@@ -74,6 +75,7 @@ const SQLITE: Adapter = Adapter {
             writer_queue_max,
             readers: 2,
             cache_bytes: 4 << 20,
+            versions_max: VERSIONS_MAX,
             committed,
             make_room,
         })
@@ -87,6 +89,9 @@ async fn tell(adapter: &'static Adapter, story: impl AsyncFnOnce(&World)) {
     story(&world).await;
     world.finish().await;
 }
+
+/// Past versions of a file that are kept.
+const VERSIONS_MAX: u32 = 100;
 
 /// Jobs that may wait for the writer.
 const WRITER_QUEUE_MAX: usize = 256;

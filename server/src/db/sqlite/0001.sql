@@ -226,6 +226,22 @@ CREATE INDEX version_content ON version (content) WHERE content IS NOT NULL;
 -- With the size, so that what could be evicted is summed up without a look at each version's row.
 CREATE INDEX version_replaced ON version (account, replaced_at, id, size);
 
+-- Commits that can be undone, by the numbers that they gave.
+CREATE TABLE made_commit (
+  account INTEGER NOT NULL REFERENCES account (id),
+  last INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  -- The folder that its paths started from.
+  base BLOB NOT NULL,
+  -- How many entries had one of these numbers when it was made; fewer have changed since.
+  entries INTEGER NOT NULL,
+  -- As postcard: the permission bits and times of entries of which it changed nothing else.
+  adjusted BLOB NOT NULL,
+  committed_at INTEGER NOT NULL,
+  PRIMARY KEY (account, last)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX made_commit_at ON made_commit (committed_at);
+
 -- What is left of rows that were purged, so that clients who were away hear of it.
 CREATE TABLE tombstone (
   account INTEGER NOT NULL,

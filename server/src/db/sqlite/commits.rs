@@ -13,7 +13,7 @@ use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, one};
 use crate::db::sqlite::trash::{drop_leaves, drop_row};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, journal, quota};
+use crate::db::sqlite::{Sqlite, journal, quota, undo};
 use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CommitId, Entry, EntryId, FileName, Mode, Node, TreePath};
@@ -90,6 +90,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         return Err(base_stands(plan));
     }
     end_upload(tx, plan.by, plan.upload)?;
+    let before = journal::current(tx.conn(), account)?;
     let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
     if all_inside {
         merge.folder(tx, plan.base.path.names())?;
@@ -109,6 +110,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         outcome.entries.push(put.at(path));
     }
     merge.charge(tx)?;
+    undo::note(tx, plan, before, merge.adjusted())?;
     outcome.modseq = journal::current(tx.conn(), account)?;
     Ok(outcome)
 }
@@ -324,6 +326,7 @@ fn publish_new(
     let account = plan.base.account;
     let reach = Reach::of(tx.conn(), plan.by, account)?;
     reach.require_write(&plan.base)?;
+    let before = journal::current(tx.conn(), account)?;
     let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
     let parent = merge.folder(tx, above)?;
     if sibling(tx.conn(), parent, name)?.is_some() {
@@ -337,6 +340,7 @@ fn publish_new(
          WHERE id = ?1",
         (top, parent, name.as_str(), name.key(), number, plan.now),
     )?;
+    undo::note(tx, plan, before, &[])?;
     Ok(CommitOutcome { changed: entries, modseq: number, ..CommitOutcome::default() })
 }
 

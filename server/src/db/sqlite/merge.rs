@@ -5,9 +5,10 @@
 use crate::db::sqlite::contents::{self, Provenance};
 use crate::db::sqlite::paths::{by_id, sibling, twin};
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK};
+use crate::db::sqlite::undo::Adjusted;
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{journal, quota};
-use crate::db::{Listed, NewNode, StagedEntry};
+use crate::db::sqlite::{journal, quota, versions};
+use crate::db::{Listed, NewNode, StagedEntry, Version};
 use crate::error::{Detail, Error, Kind, Result};
 use crate::model::{
     AccountId, Content, Entry, EntryId, FileName, Mode, Modseq, Node, TreePath, VersionId,
@@ -25,6 +26,7 @@ pub(super) struct Merge {
     folders: Vec<(FileName, EntryId)>,
     top: EntryId,
     added_bytes: u64,
+    adjusted: Vec<Adjusted>,
 }
 
 /// What became of one entry.
@@ -42,7 +44,16 @@ impl Merge {
         (account, provenance): (AccountId, Provenance),
         now: i64,
     ) -> Self {
-        Self { account, now, provenance, unseen: false, folders: Vec::new(), top, added_bytes: 0 }
+        Self {
+            account,
+            now,
+            provenance,
+            unseen: false,
+            folders: Vec::new(),
+            top,
+            added_bytes: 0,
+            adjusted: Vec::new(),
+        }
     }
 
     /// Below a top that is not linked yet.
@@ -69,7 +80,7 @@ impl Merge {
         match stands {
             None => self.insert(tx, (parent, name), new).map(Put::changed),
             Some(entry) if self.unseen && !described(&entry, new) => Err(named_twice(path)),
-            Some(entry) => self.replace(tx, (path, name), entry, new),
+            Some(entry) => self.replace(tx, path, entry, new),
         }
     }
 
@@ -81,6 +92,39 @@ impl Merge {
     /// Charges for what was put. Once, at the end: what is lacking is known then.
     pub(super) fn charge(&self, tx: &mut Tx<'_>) -> Result<()> {
         quota::charge(tx, self.account, self.added_bytes, self.now)
+    }
+
+    /// What the entries were of which permission bits and times alone were changed.
+    pub(super) fn adjusted(&self) -> &[Adjusted] {
+        &self.adjusted
+    }
+
+    /// Puts the content of an earlier version back, as a new one.
+    pub(super) fn put_back(
+        &mut self,
+        tx: &mut Tx<'_>,
+        stands: Entry,
+        before: &Version,
+    ) -> Result<Put> {
+        let new = StagedEntry {
+            path: TreePath::default(),
+            node: NewNode::File(before.content),
+            mode: before.mode,
+            modified_ns: before.modified_ns,
+            if_generation: None,
+        };
+        let path = TreePath::from(stands.name.iter().cloned().collect::<Vec<_>>());
+        self.replace(tx, &path, stands, &new)
+    }
+
+    /// Gives an entry other permission bits and another time.
+    pub(super) fn readjust(
+        &mut self,
+        tx: &mut Tx<'_>,
+        stands: Entry,
+        (mode, modified_ns): (Mode, i64),
+    ) -> Result<Put> {
+        self.adjust(tx, stands, (mode, modified_ns))
     }
 
     /// Bytes that were added.
@@ -112,7 +156,7 @@ impl Merge {
         }
         let entry = by_id(tx.conn(), self.top)?
             .ok_or_else(|| Error::new(Kind::Aborted, "the base was purged meanwhile"))?;
-        self.adjust(tx, entry, new)
+        self.adjust(tx, entry, (new.mode, new.modified_ns))
     }
 
     fn insert(
@@ -150,17 +194,18 @@ impl Merge {
     fn replace(
         &mut self,
         tx: &mut Tx<'_>,
-        (path, name): (&TreePath, &FileName),
+        path: &TreePath,
         stands: Entry,
         new: &StagedEntry,
     ) -> Result<Put> {
+        let aspect = (new.mode, new.modified_ns);
         match (&stands.node, &new.node) {
-            (Node::Folder, NewNode::Folder) => self.adjust(tx, stands, new),
+            (Node::Folder, NewNode::Folder) => self.adjust(tx, stands, aspect),
             (Node::Folder, _) => Err(folder_stands(path)),
             (_, NewNode::Folder) => Err(no_folder(path)),
             (Node::File { content, version }, NewNode::File(fresh)) => {
                 if content.same_as(fresh) {
-                    return self.adjust(tx, stands, new);
+                    return self.adjust(tx, stands, aspect);
                 }
                 let past = (*version, *content);
                 self.new_version(tx, stands, past, (*fresh, new)).map(Put::changed)
@@ -169,21 +214,29 @@ impl Merge {
                 Ok(Put { changed: false, entry: stands })
             }
             _ => {
-                let parent = stands.parent.unwrap_or(self.top);
+                let (Some(parent), Some(name)) = (stands.parent, stands.name.clone()) else {
+                    return Err(folder_stands(path));
+                };
                 remove_row(tx, &stands, self.now)?;
-                self.insert(tx, (parent, name), new).map(Put::changed)
+                self.insert(tx, (parent, &name), new).map(Put::changed)
             }
         }
     }
 
     /// The same content: permission bits and time alone.
-    fn adjust(&mut self, tx: &mut Tx<'_>, mut stands: Entry, new: &StagedEntry) -> Result<Put> {
-        if stands.mode == new.mode && stands.modified_ns == new.modified_ns {
+    fn adjust(
+        &mut self,
+        tx: &mut Tx<'_>,
+        mut stands: Entry,
+        (mode, modified_ns): (Mode, i64),
+    ) -> Result<Put> {
+        if stands.mode == mode && stands.modified_ns == modified_ns {
             return Ok(Put { changed: false, entry: stands });
         }
+        let Entry { id: entry, mode: was, modified_ns: was_modified_ns, .. } = stands;
+        self.adjusted.push(Adjusted { entry, mode: was, modified_ns: was_modified_ns });
         stands.modseq = self.number(tx)?;
-        (stands.mode, stands.modified_ns, stands.changed_at) =
-            (new.mode, new.modified_ns, self.now);
+        (stands.mode, stands.modified_ns, stands.changed_at) = (mode, modified_ns, self.now);
         tx.execute(
             "UPDATE entry SET mode = ?2, modified_ns = ?3, modseq = ?4, changed_at = ?5
              WHERE id = ?1",
@@ -202,6 +255,7 @@ impl Merge {
         self.take(tx, &content)?;
         let number = self.number(tx)?;
         keep_version(tx, &stands, (past, past_content), self.now)?;
+        versions::keep_newest(tx, self.account, stands.id)?;
         let version = VersionId::new();
         tx.execute(
             "UPDATE entry SET size = ?2, digest = ?3, content = ?4, version = ?5, mode = ?6,

@@ -14,6 +14,7 @@ mod groups;
 mod journal;
 mod mail;
 mod merge;
+mod past;
 mod paths;
 #[cfg(test)]
 mod plans;
@@ -28,7 +29,9 @@ mod sessions;
 mod sharing;
 mod trash;
 mod tree;
+mod undo;
 mod upkeep;
+mod versions;
 mod walk;
 mod writer;
 
@@ -90,7 +93,8 @@ impl Sqlite {
             tracing::warn!(%error, "the index of the database's log has no room of its own");
         }
         let hooks = (options.committed, options.make_room);
-        let writer = Writer::start(conn, options.writer_queue_max, hooks)?;
+        let limits = (options.writer_queue_max, options.versions_max);
+        let writer = Writer::start(conn, limits, hooks)?;
         Ok(Self { writer, readers })
     }
 

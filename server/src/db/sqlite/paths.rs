@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use crate::db::sqlite::reach::Reach;
-use crate::db::sqlite::rows::{ENTRY, entry, one};
+use crate::db::sqlite::rows::{ENTRY, FOLDER, all, entry, one};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, Modseq, Right};
+use crate::model::{
+    AccountId, Entry, EntryId, FileName, Modseq, PATH_BYTES_MAX, PATH_DEPTH_MAX, Right, TreePath,
+};
 
 /// The root of an account's tree.
 pub(super) fn root(conn: &Connection, account: AccountId) -> Result<EntryId> {
@@ -35,6 +37,35 @@ pub(super) fn sibling(
 /// The live entry of a folder with exactly this name.
 pub(super) fn child(conn: &Connection, parent: EntryId, name: &FileName) -> Result<Option<Entry>> {
     Ok(sibling(conn, parent, name)?.filter(|entry| entry.name.as_ref() == Some(name)))
+}
+
+/// Whether all that is below an entry will have paths within their limits when that one is at `path`.
+pub(super) fn fits_below(conn: &Connection, top: EntryId, path: &TreePath) -> Result<bool> {
+    let (depth, bytes) = size_of(path);
+    let mut folders = vec![(top, depth, bytes)];
+    while let Some((folder, depth, bytes)) = folders.pop() {
+        let sql = "SELECT id, length(CAST(name AS BLOB)), kind FROM entry
+                   WHERE parent = ?1 AND removed = 0";
+        let below = all(conn, sql, [folder], |row| {
+            Ok((row.get::<_, EntryId>(0)?, row.get::<_, usize>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        for (id, length, kind) in below {
+            let (depth, bytes) = (depth + 1, bytes + 1 + length);
+            if depth > PATH_DEPTH_MAX || bytes > PATH_BYTES_MAX {
+                return Ok(false);
+            }
+            if kind == FOLDER {
+                folders.push((id, depth, bytes));
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// A path's names, and its bytes with a slash before each.
+pub(super) fn size_of(path: &TreePath) -> (usize, usize) {
+    let names = path.names();
+    (names.len(), names.iter().map(|name| name.as_str().len() + 1).sum())
 }
 
 /// An error for a name that folds like another one beside it.

@@ -355,6 +355,7 @@ mod tests {
             writer_queue_max: 8,
             readers: 1,
             cache_bytes: 1 << 20,
+            versions_max: 100,
             committed: Arc::new(|_| {}),
             make_room: Arc::new(|| false),
         })

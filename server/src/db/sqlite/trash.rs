@@ -1,14 +1,162 @@
-//! What is removed for good: trashed entries and past versions, oldest first, and the tombstones that
-//! tell clients who were away.
+//! The trash: what lies in it, what comes back, and what is removed for good: trashed entries and past
+//! versions, oldest first, and the tombstones that tell clients who were away.
 
 use rusqlite::{Connection, Row};
 
-use crate::db::sqlite::paths::Upwards;
-use crate::db::sqlite::quota;
+use crate::db::sqlite::changes::entry_kind;
+use crate::db::sqlite::contents::Provenance;
+use crate::db::sqlite::merge::Merge;
+use crate::db::sqlite::paths::{Upwards, by_id, fits_below, root, sibling, twin};
 use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::writer::Tx;
-use crate::error::Result;
-use crate::model::{AccountId, EntryId, Modseq, VersionId};
+use crate::db::sqlite::{journal, quota};
+use crate::db::{Listed, Removed, Restoration};
+use crate::error::{Error, Kind, Result};
+use crate::model::{AccountId, Entry, EntryId, FileName, Modseq, TreePath, VersionId};
+
+/// Rows purged by one job.
+const PURGED_ROWS: usize = 500;
+
+/// What an account has removed, the latest first.
+pub(super) fn list(
+    conn: &Connection,
+    account: AccountId,
+    before: Option<(i64, EntryId)>,
+    limit: usize,
+) -> Result<Vec<Removed>> {
+    let sql = "SELECT id, parent, name, kind, size, removed_at FROM entry
+               WHERE account = ?1 AND removed_at IS NOT NULL AND (removed_at, id) < (?2, ?3)
+               ORDER BY removed_at DESC, id DESC LIMIT ?4";
+    let (at, id) = match before {
+        Some((at, id)) => (at, id.as_bytes().to_vec()),
+        None => (i64::MAX, vec![0xff; 17]),
+    };
+    let rows = all(conn, sql, (account, at, id, limit), |row| {
+        let removed = Removed {
+            id: row.get("id")?,
+            path: TreePath::default(),
+            kind: entry_kind(row.get("kind")?),
+            size: row.get("size")?,
+            removed_at: row.get("removed_at")?,
+        };
+        Ok((removed, row.get::<_, Option<EntryId>>("parent")?, row.get::<_, String>("name")?))
+    })?;
+    let mut upwards = Upwards::new(conn, account)?;
+    let mut found = Vec::new();
+    for (removed, parent, name) in rows {
+        if let Some(parent) = parent
+            && let Some(path) = stood(&mut upwards, parent, &name)?
+        {
+            found.push(Removed { path, ..removed });
+        }
+    }
+    Ok(found)
+}
+
+/// Where something stood, by the names that the folders above it have now, wherever they are.
+fn stood(upwards: &mut Upwards<'_>, parent: EntryId, name: &str) -> Result<Option<TreePath>> {
+    let Some(above) = upwards.folder(parent)? else {
+        return Ok(None);
+    };
+    let path = format!("{}/{name}", above.path);
+    TreePath::parse_relative(path.trim_start_matches('/'), "path").map(Some)
+}
+
+/// Something that was removed itself.
+fn removed(conn: &Connection, account: AccountId, id: EntryId) -> Result<Entry> {
+    let sql = "SELECT 1 FROM entry WHERE id = ?1 AND account = ?2 AND removed_at IS NOT NULL";
+    let found = one(conn, sql, (id, account), |_| Ok(()))?;
+    let entry = if found.is_some() { by_id(conn, id)? } else { None };
+    entry.ok_or_else(|| Error::not_found(format_args!("{id} in the trash")))
+}
+
+/// To where something shall come back.
+fn target(conn: &Connection, to: &Restoration, entry: &Entry) -> Result<TreePath> {
+    if let Some(target) = &to.target {
+        return Ok(target.clone());
+    }
+    let name = entry.name.as_ref().map_or("", FileName::as_str);
+    let stood = match entry.parent {
+        Some(parent) => stood(&mut Upwards::new(conn, to.account)?, parent, name)?,
+        None => None,
+    };
+    stood.ok_or_else(|| Error::internal("trash.target", "something removed has no place"))
+}
+
+/// Whether all that comes back will have paths within their limits.
+pub(super) fn fits(conn: &Connection, to: &Restoration) -> Result<bool> {
+    if to.target.is_none() {
+        return Ok(true);
+    }
+    match removed(conn, to.account, to.id) {
+        Ok(entry) => fits_below(conn, entry.id, &target(conn, to, &entry)?),
+        Err(error) if error.kind() == Kind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Brings something back, if nothing stands where it goes.
+pub(super) fn restore(tx: &mut Tx<'_>, to: &Restoration, fits: bool) -> Result<Listed> {
+    let entry = removed(tx.conn(), to.account, to.id)?;
+    let path = target(tx.conn(), to, &entry)?;
+    let Some((name, above)) = path.split_last() else {
+        return Err(Error::field("target", "the root of a tree cannot be replaced"));
+    };
+    if !fits {
+        let problem = "what is below it would be too deep there, or have too long paths";
+        return Err(Error::field("target", problem));
+    }
+    let top = root(tx.conn(), to.account)?;
+    let mut merge = Merge::below(top, (to.account, Provenance::Held), to.now);
+    let parent = merge.folder(tx, above)?;
+    bring_back(tx, entry, (parent, name, &path), to.now).map(|entry| Listed { path, entry })
+}
+
+/// Gives a removed entry a place again.
+pub(super) fn bring_back(
+    tx: &mut Tx<'_>,
+    mut entry: Entry,
+    (parent, name, path): (EntryId, &FileName, &TreePath),
+    now: i64,
+) -> Result<Entry> {
+    match sibling(tx.conn(), parent, name)? {
+        Some(stands) if stands.name.as_ref() != Some(name) => return Err(twin(name, &stands)),
+        Some(_) => {
+            let message =
+                format!("{path} exists already; move it away, or restore to another name");
+            return Err(Error::new(Kind::AlreadyExists, message));
+        }
+        None => {}
+    }
+    let number = journal::next(tx, entry.account)?;
+    tx.execute(
+        "UPDATE entry SET removed = 0, removed_at = NULL, parent = ?2, name = ?3, name_key = ?4,
+                          placed = ?5, modseq = ?5, changed_at = ?6
+         WHERE id = ?1",
+        (entry.id, parent, name.as_str(), name.key(), number, now),
+    )?;
+    (entry.parent, entry.name) = (Some(parent), Some(name.clone()));
+    (entry.placed, entry.modseq, entry.changed_at) = (number, number, now);
+    Ok(entry)
+}
+
+/// Purges some rows of an account's trash, or of one thing in it.
+pub(super) fn empty(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    only: Option<EntryId>,
+) -> Result<crate::db::Purge> {
+    let top = match only {
+        Some(id) => Some(removed(tx.conn(), account, id)?.id),
+        None => oldest_removed(tx.conn(), account)?,
+    };
+    let Some(top) = top else {
+        return Ok(crate::db::Purge::default());
+    };
+    tx.touch(account);
+    let purged = purge(tx, account, top, PURGED_ROWS)?;
+    Ok(crate::db::Purge { bytes: purged.freed, more: only.is_none() || !purged.whole })
+}
 
 /// An account's entry that was removed longest ago.
 pub(super) fn oldest_removed(conn: &Connection, account: AccountId) -> Result<Option<EntryId>> {

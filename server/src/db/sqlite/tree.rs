@@ -7,20 +7,17 @@ use rusqlite::Connection;
 
 use crate::db::sqlite::contents::{Provenance, end_upload};
 use crate::db::sqlite::merge::{Merge, check_generation, remove_row};
-use crate::db::sqlite::paths::{Upwards, sibling, twin};
+use crate::db::sqlite::paths::{Upwards, fits_below, sibling, size_of, twin};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
-use crate::db::sqlite::rows::{FOLDER, all, content, one};
+use crate::db::sqlite::rows::{content, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, walk};
 use crate::db::{
     FileWrite, Listing, NewNode, Position, Relocation, Removal, Seen, StagedEntry, Tree,
 };
 use crate::error::{Error, Kind, Result};
-use crate::model::{
-    AccountId, At, Entry, EntryId, Mode, Modseq, Node, PATH_BYTES_MAX, PATH_DEPTH_MAX, Right,
-    TreePath, VersionId,
-};
+use crate::model::{AccountId, At, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId};
 
 #[async_trait]
 impl Tree for Sqlite {
@@ -225,33 +222,10 @@ fn fits(conn: &Connection, relocation: &Relocation) -> Result<bool> {
     if depth <= depth_now && bytes <= bytes_now {
         return Ok(true);
     }
-    let Some(top) = Reach::of(conn, *by, source.account)?.find(&source.path)? else {
-        return Ok(true);
-    };
-    let mut folders = vec![(top.id, depth, bytes)];
-    while let Some((folder, depth, bytes)) = folders.pop() {
-        let sql = "SELECT id, length(CAST(name AS BLOB)), kind FROM entry
-                   WHERE parent = ?1 AND removed = 0";
-        let below = all(conn, sql, [folder], |row| {
-            Ok((row.get::<_, EntryId>(0)?, row.get::<_, usize>(1)?, row.get::<_, i64>(2)?))
-        })?;
-        for (id, length, kind) in below {
-            let (depth, bytes) = (depth + 1, bytes + 1 + length);
-            if depth > PATH_DEPTH_MAX || bytes > PATH_BYTES_MAX {
-                return Ok(false);
-            }
-            if kind == FOLDER {
-                folders.push((id, depth, bytes));
-            }
-        }
+    match Reach::of(conn, *by, source.account)?.find(&source.path)? {
+        Some(top) => fits_below(conn, top.id, &target.path),
+        None => Ok(true),
     }
-    Ok(true)
-}
-
-/// A path's names, and its bytes with a slash before each.
-fn size_of(path: &TreePath) -> (usize, usize) {
-    let names = path.names();
-    (names.len(), names.iter().map(|name| name.as_str().len() + 1).sum())
 }
 
 fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<Entry> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use crate::db::sqlite::contents::{insert_chunk, pack_key};
 use crate::db::sqlite::rows::{all, all_once, one};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, checks, trash};
+use crate::db::sqlite::{Sqlite, checks, trash, undo, versions};
 use crate::db::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
@@ -91,6 +91,16 @@ impl Upkeep for Sqlite {
                 Some(false) => {}
             }
         }
+    }
+
+    async fn expire_past(&self, before: i64, undone_before: i64, rows: usize) -> Result<usize> {
+        let look = move |conn: &Connection| versions::replaced_before(conn, before, rows);
+        let old = self.read("upkeep.replaced_before", look).await?;
+        self.write_behind("upkeep.expire_past", move |tx| {
+            versions::expire(tx, &old, before)?;
+            Ok(old.len() + undo::forget(tx, undone_before, rows)?)
+        })
+        .await
     }
 
     async fn prune_tombstones(&self, before: i64, rows: usize) -> Result<usize> {

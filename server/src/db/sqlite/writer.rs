@@ -44,12 +44,14 @@ pub(super) struct Tx<'a> {
     pub(super) lacks: Vec<Lack>,
     /// The upload that a job is about.
     pub(super) upload: Option<(AccountId, UploadId)>,
+    /// Past versions of a file that are kept.
+    pub(super) versions_max: u32,
 }
 
 impl<'a> Tx<'a> {
-    fn on(conn: &'a Connection) -> Self {
+    fn on(conn: &'a Connection, versions_max: u32) -> Self {
         let (touched, lacks) = (Vec::new(), Vec::new());
-        Self { conn, touched, full: false, failed: false, lacks, upload: None }
+        Self { conn, touched, full: false, failed: false, lacks, upload: None, versions_max }
     }
 
     /// The connection, for statements.
@@ -120,7 +122,7 @@ impl Writer {
     /// Starts the thread that owns the writing connection.
     pub(super) fn start(
         conn: Connection,
-        jobs_max: usize,
+        (jobs_max, versions_max): (usize, u32),
         (committed, make_room): (Committed, MakeRoom),
     ) -> Result<Self> {
         let queue = Arc::new(Queue::new(jobs_max));
@@ -130,7 +132,8 @@ impl Writer {
             .name("db-writer".to_owned())
             .spawn(move || {
                 let _end = End { jobs: Arc::clone(&jobs), broken: Arc::clone(&flag) };
-                Loop { conn, jobs, broken: flag, committed, make_room, apart: 0 }.run();
+                let broken = flag;
+                Loop { conn, jobs, broken, committed, make_room, versions_max, apart: 0 }.run();
             })
             .map_err(|error| Error::internal("writer.start", error))?;
         Ok(Self { queue, broken, thread: Some(thread) })
@@ -183,6 +186,7 @@ struct Loop {
     broken: Arc<AtomicBool>,
     committed: Committed,
     make_room: MakeRoom,
+    versions_max: u32,
     /// Groups still to be run with a savepoint for each job. Most jobs fail before they have written
     /// anything, if they fail at all, and it would cost each of them a tenth of its time.
     apart: usize,
@@ -237,7 +241,7 @@ impl Loop {
         }
         self.statement("BEGIN IMMEDIATE")?;
         let rows_before = self.conn.total_changes();
-        let mut tx = Tx::on(&self.conn);
+        let mut tx = Tx::on(&self.conn, self.versions_max);
         let mut next = 0;
         loop {
             while next < group.len() {
@@ -386,7 +390,7 @@ mod tests {
             has_reserve && !made.swap(true, Ordering::SeqCst)
         };
         let hooks = (Arc::new(|_: &[_]| {}) as _, Arc::new(make_room) as _);
-        Disk { writer: Writer::start(conn, 8, hooks).unwrap(), room, asked, _dir: dir }
+        Disk { writer: Writer::start(conn, (8, 100), hooks).unwrap(), room, asked, _dir: dir }
     }
 
     impl Disk {
@@ -462,7 +466,7 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         let hooks =
             (Arc::new(|_: &[_]| -> () { panic!("as a test") }) as _, Arc::new(|| false) as _);
-        let writer = Writer::start(conn, 8, hooks).unwrap();
+        let writer = Writer::start(conn, (8, 100), hooks).unwrap();
         let job = |name| writer.run(Lane::Interactive, name, |_| Ok(()));
         let (first, second) = tokio::join!(job("first"), job("second"));
         assert_eq!(first.unwrap_err().kind(), Kind::Unavailable);
