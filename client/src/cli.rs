@@ -183,6 +183,14 @@ verbs! {
     Cp => cp, EACH;
     /// Remove
     Rm => rm, EACH;
+    /// List the versions of a file
+    Versions => versions, NOTHING;
+    /// Make an earlier version of a file the current one again
+    Restore => restore, EACH;
+    /// List what was removed, bring it back, or remove it for good
+    Trash => trash, EACH;
+    /// Take back what the last put into a folder did
+    Undo => undo, "look with `depot ls` whether it was done";
     /// Share a file or a folder with others
     Share => share, EACH;
     /// Take back what was shared

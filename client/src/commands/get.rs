@@ -10,6 +10,7 @@ use clap::Args;
 use depot_proto::files::{Entry, Kind};
 use tokio::task::block_in_place;
 
+use super::versions::meant;
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// Get folders, with all that is in them
     #[arg(short, long)]
     recursive: bool,
+    /// An earlier version, by its id or its generation; of one file
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
     /// Return only when all is on disk
     #[arg(long)]
     sync: bool,
@@ -72,12 +76,28 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         }
         remotes.push(Remote { path, entry });
     }
+    if let Some(version) = &arguments.version {
+        take_version(&session, &mut remotes, version).await?;
+    }
     if arguments.target == "-" {
         return to_stdout(app, &session, &remotes).await;
     }
     let aim = aim(Path::new(&arguments.target), &remotes)?;
     let got = Get { app, session, sync: arguments.sync };
     got.all(remotes, aim).await
+}
+
+/// Takes an earlier version in place of the current one.
+async fn take_version(session: &Session, remotes: &mut [Remote], version: &str) -> Result<()> {
+    let [remote] = remotes else {
+        return Err(Error::usage("--version is about one file"));
+    };
+    let found = meant(session, &remote.path, version).await?;
+    let entry = &mut remote.entry;
+    (entry.version, entry.generation) = (found.version, found.generation);
+    (entry.size, entry.blake3) = (found.size, found.blake3);
+    (entry.modified_at, entry.mode) = (found.modified_at, found.mode);
+    Ok(())
 }
 
 /// Where everything goes, from what stands here.

@@ -14,6 +14,7 @@ use depot_proto::auth::groups_service_client::GroupsServiceClient;
 use depot_proto::auth::{ServerInfoRequest, ServerInfoResponse, WhoAmIRequest};
 use depot_proto::changes::changes_service_client::ChangesServiceClient;
 use depot_proto::files::files_service_client::FilesServiceClient;
+use depot_proto::files::history_service_client::HistoryServiceClient;
 use depot_proto::files::sharing_service_client::SharingServiceClient;
 use depot_proto::mail::mail_service_client::MailServiceClient;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -145,6 +146,10 @@ impl Session {
 
     pub(crate) fn groups(&self) -> GroupsServiceClient<Authorized> {
         GroupsServiceClient::new(self.first()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn history(&self) -> HistoryServiceClient<Authorized> {
+        HistoryServiceClient::new(self.first()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     pub(crate) fn sharing(&self) -> SharingServiceClient<Authorized> {

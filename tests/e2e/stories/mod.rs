@@ -5,6 +5,7 @@ mod contents;
 mod fetches;
 mod files;
 mod frozen;
+mod history;
 mod large;
 mod mail;
 mod maildir;
