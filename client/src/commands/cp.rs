@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Folders too, with all that is in them
     #[arg(short, long)]
     recursive: bool,
+    /// Only if nothing is there
+    #[arg(long)]
+    if_absent: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
@@ -39,6 +42,7 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
                 target: step.target.to_string(),
                 request_id: request_id.clone(),
                 recursive,
+                if_absent: arguments.if_absent,
             };
             session.files().copy(request).await
         });

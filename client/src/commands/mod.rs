@@ -4,6 +4,7 @@ pub(crate) mod ack;
 pub(crate) mod admin;
 pub(crate) mod cat;
 pub(crate) mod completions;
+mod conditions;
 pub(crate) mod cp;
 pub(crate) mod fetch;
 pub(crate) mod get;

@@ -4,6 +4,7 @@ use clap::Args;
 use depot_proto::files::{Kind, MakeFolderRequest, MoveRequest};
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use super::mkdir::report;
 use crate::app::App;
 use crate::batch::Batch;
@@ -23,6 +24,11 @@ pub(crate) struct Arguments {
     /// Where it goes
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Only if nothing is there
+    #[arg(long)]
+    if_absent: bool,
+    #[command(flatten)]
+    conditions: Conditions,
 }
 
 /// An entry and the path that it, or its copy, gets.
@@ -38,6 +44,7 @@ pub(super) struct Asked<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
+    arguments.conditions.about_one(arguments.sources.len())?;
     let session = app.session().await?;
     let mut batch = Batch::new(app, arguments.sources.len());
     let asked = Asked { sources: &arguments.sources, target: &arguments.target };
@@ -48,6 +55,9 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
                 source: step.source.to_string(),
                 target: step.target.to_string(),
                 request_id: request_id.clone(),
+                if_generation: arguments.conditions.if_generation,
+                if_etag: arguments.conditions.etag(),
+                if_absent: arguments.if_absent,
             };
             session.files().r#move(request).await
         });

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
@@ -49,12 +50,11 @@ pub(crate) struct Arguments {
     /// Put folders, with all that is in them
     #[arg(short, long)]
     recursive: bool,
-    /// Only if the file has this generation; 0: only if nothing is there
-    #[arg(long, value_name = "N", conflicts_with = "if_absent")]
-    if_generation: Option<u64>,
     /// Only if nothing is there
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["if_generation", "if_etag"])]
     if_absent: bool,
+    #[command(flatten)]
+    conditions: Conditions,
     /// Leave out names that count as one with a name before them
     #[arg(long)]
     skip_twins: bool,
@@ -197,8 +197,10 @@ fn source(local: &Local) -> Source<'_> {
 
 fn conditions(arguments: &Arguments, locals: &[Local], aim: &Aim) -> Result<()> {
     let has_folder = locals.iter().any(|local| local.is_folder);
-    if arguments.if_generation.is_some() && (has_folder || locals.len() > 1) {
-        return Err(Error::usage("--if-generation is about one file"));
+    let operands = locals.len();
+    arguments.conditions.about_one(operands)?;
+    if arguments.conditions.if_generation.is_some() && has_folder {
+        return Err(Error::usage("--if-generation is about one file; a folder has an etag"));
     }
     if arguments.if_absent && has_folder && aim.names.len() > 1 {
         return Err(Error::usage("--if-absent is about files, or about one folder"));
@@ -357,11 +359,13 @@ impl Put<'_> {
     fn condition(&self, prepared: &mut Prepared) {
         let generation = match self.arguments.if_absent {
             true => Some(0),
-            false => self.arguments.if_generation,
+            false => self.arguments.conditions.if_generation,
         };
+        let etag = self.arguments.conditions.etag();
         for planned in &mut prepared.entries {
             if self.aim.names.contains(&planned.entry.path) && planned.entry.kind() == Kind::File {
                 planned.entry.if_generation = generation;
+                planned.entry.if_etag.clone_from(&etag);
             }
         }
     }
@@ -374,6 +378,7 @@ impl Put<'_> {
             base: self.aim.base.to_string(),
             if_absent: self.arguments.if_absent && is_tree,
             size: Some(prepared.bytes),
+            if_etag: if is_tree { self.arguments.conditions.etag() } else { String::new() },
         };
         Arc::new(Tree { begin, entries: std::mem::take(&mut prepared.entries) })
     }

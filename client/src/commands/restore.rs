@@ -4,6 +4,7 @@ use clap::Args;
 use depot_proto::files::{Entry, RestoreVersionRequest};
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use super::versions::meant;
 use crate::app::App;
 use crate::connect::Repeat;
@@ -24,9 +25,8 @@ pub(crate) struct Arguments {
     /// The version, by its id or its generation; without it the one before the current one
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// Only if the file has this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
+    #[command(flatten)]
+    conditions: Conditions,
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
@@ -42,7 +42,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             path: path.to_string(),
             version: version.clone(),
             request_id: request_id.clone(),
-            if_generation: arguments.if_generation,
+            if_generation: arguments.conditions.if_generation,
+            if_etag: arguments.conditions.etag(),
         };
         session.history().restore_version(request).await
     });

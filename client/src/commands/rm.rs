@@ -4,6 +4,7 @@ use clap::Args;
 use depot_proto::files::{Kind, RemoveRequest};
 use uuid::Uuid;
 
+use super::conditions::Conditions;
 use crate::app::App;
 use crate::batch::Batch;
 use crate::connect::{Repeat, Session};
@@ -21,17 +22,14 @@ pub(crate) struct Arguments {
     /// Folders too, with all that is in them
     #[arg(short, long)]
     recursive: bool,
-    /// Only if the file has this generation
-    #[arg(long, value_name = "N")]
-    if_generation: Option<u64>,
+    #[command(flatten)]
+    conditions: Conditions,
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let paths: Vec<RemotePath> =
         arguments.paths.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
-    if arguments.if_generation.is_some() && paths.len() > 1 {
-        return Err(Error::usage("--if-generation is about one file"));
-    }
+    arguments.conditions.about_one(paths.len())?;
     let session = app.session().await?;
     let mut batch = Batch::new(app, paths.len());
     let mut standing = Vec::with_capacity(paths.len());
@@ -65,7 +63,8 @@ async fn remove(session: &Session, path: &RemotePath, arguments: &Arguments) -> 
             path: path.to_string(),
             recursive: arguments.recursive,
             request_id: request_id.clone(),
-            if_generation: arguments.if_generation,
+            if_generation: arguments.conditions.if_generation,
+            if_etag: arguments.conditions.etag(),
         };
         session.files().remove(request).await
     });

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use depot_proto::files::{Entry, Kind};
+use serde::Serialize;
 
 use super::ls::show_mode;
 use crate::app::App;
@@ -13,11 +14,21 @@ use crate::units::rfc3339;
 
 /// What `depot stat` takes.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  depot stat /reports/q3.pdf")]
+#[command(after_help = "Example:\n  depot stat /reports/q3.pdf\n  \
+                  depot mv /a /b --if-etag \"$(depot stat --etag /a)\"")]
 pub(crate) struct Arguments {
     /// Files, folders or symlinks
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
+    /// Only its etag, which changes with every change of the entry
+    #[arg(long)]
+    etag: bool,
+}
+
+#[derive(Serialize)]
+struct EtagLine<'a> {
+    path: &'a str,
+    etag: &'a str,
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
@@ -26,9 +37,14 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let session = app.session().await?;
     for path in &paths {
         let entry = listing::stat(&session, path).await?;
-        match app.output.is_json() {
-            true => app.output.object(&json::Listed::from(&entry))?,
-            false => show(app, &entry)?,
+        match (app.output.is_json(), arguments.etag) {
+            (true, false) => app.output.object(&json::Listed::from(&entry))?,
+            (true, true) => {
+                let line = EtagLine { path: &entry.path, etag: &entry.etag };
+                app.output.object(&line)?;
+            }
+            (false, true) => app.output.line(&entry.etag)?,
+            (false, false) => show(app, &entry)?,
         }
     }
     Ok(())

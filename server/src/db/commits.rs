@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Listed, Request};
 use crate::error::Result;
-use crate::model::{AccountId, At, CommitId, Content, EntryId, Mode, Modseq, TreePath, UploadId};
+use crate::model::{
+    AccountId, At, CommitId, Condition, Content, EntryId, Etag, Mode, Modseq, TreePath, UploadId,
+    Xattrs,
+};
 
 /// What an entry of a commit shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +33,10 @@ pub struct StagedEntry {
     pub mode: Mode,
     /// Nanoseconds since 1970.
     pub modified_ns: i64,
-    /// The commit happens only if this file has this generation; 0: only if nothing is there.
-    pub if_generation: Option<u64>,
+    /// Extended attributes; `None` leaves those that are there.
+    pub xattrs: Option<Xattrs>,
+    /// The commit happens only if this is so.
+    pub condition: Condition,
 }
 
 /// What all entries of a commit share.
@@ -47,6 +52,8 @@ pub struct CommitPlan {
     pub base: At,
     /// Refused when the base stands already.
     pub if_absent: bool,
+    /// Refused unless the base has this tag.
+    pub if_etag: Option<Etag>,
     /// Changed entries a merge may apply.
     pub merge_entries_max: u32,
     /// The files' contents may be used without having been sent, so that no chunk needs to be looked for.

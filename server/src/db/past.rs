@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{EntryKind, Listed, Request};
 use crate::error::Result;
-use crate::model::{AccountId, At, Content, Entry, EntryId, Mode, Modseq, TreePath, VersionId};
+use crate::model::{
+    AccountId, At, Condition, Content, Entry, EntryId, Mode, Modseq, TreePath, VersionId, Xattrs,
+};
 
 /// One content that a file has, or has had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Version {
     pub mode: Mode,
     /// The file's time of modification then, in nanoseconds since 1970.
     pub modified_ns: i64,
+    /// The file's extended attributes then.
+    pub xattrs: Xattrs,
     /// When another one took its place, in milliseconds since 1970; `None` for the current one.
     pub replaced_at: Option<i64>,
 }
@@ -35,8 +39,8 @@ pub struct Reversion {
     pub at: At,
     /// Which; `None` for the one before the current one.
     pub version: Option<VersionId>,
-    /// Happens only at this generation.
-    pub if_generation: Option<u64>,
+    /// Happens only if this is so of the file.
+    pub condition: Condition,
     /// Milliseconds since 1970.
     pub now: i64,
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, At, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId, VersionId,
+    AccountId, At, Condition, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId,
+    VersionId,
 };
 
 /// An entry and where it stands.
@@ -64,8 +65,8 @@ pub struct FileWrite {
     pub mode: Option<Mode>,
     /// Nanoseconds since 1970.
     pub modified_ns: i64,
-    /// Happens only at this generation; 0: only if nothing is there.
-    pub if_generation: Option<u64>,
+    /// Happens only if this is so of what stands there.
+    pub condition: Condition,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -81,6 +82,10 @@ pub struct Relocation {
     pub source: At,
     /// The new path itself.
     pub target: At,
+    /// Happens only if this is so of the source.
+    pub condition: Condition,
+    /// Happens only if nothing is at the target.
+    pub if_absent: bool,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -96,8 +101,8 @@ pub struct Removal {
     pub at: At,
     /// Whether a folder may be removed, with all below it.
     pub recursive: bool,
-    /// Happens only at this generation.
-    pub if_generation: Option<u64>,
+    /// Happens only if this is so of it.
+    pub condition: Condition,
     /// Milliseconds since 1970.
     pub now: i64,
 }

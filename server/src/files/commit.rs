@@ -11,7 +11,8 @@ use crate::db::{CommitOutcome, CommitPlan, NewNode, Request, Staged, StagedEntry
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::model::{
-    At, Caller, CommitId, Content, Digest, Mode, Piece, SYMLINK_BYTES_MAX, TreePath, UploadId,
+    At, Caller, CommitId, Condition, Content, Digest, Etag, Mode, Piece, SYMLINK_BYTES_MAX,
+    TreePath, UploadId, Xattrs,
 };
 
 /// Entries of one transaction.
@@ -30,6 +31,8 @@ pub struct CommitStart {
     pub upload: Option<UploadId>,
     /// Refused when the base stands already.
     pub if_absent: bool,
+    /// Refused unless the base has this tag.
+    pub if_etag: Option<Etag>,
     /// Sum of all sizes, where known.
     pub size: Option<u64>,
 }
@@ -80,9 +83,19 @@ pub struct Commit {
 struct Waiting {
     path: TreePath,
     node: NewEntry,
-    mode: Mode,
-    modified_ns: i64,
-    if_generation: Option<u64>,
+    attributes: Attributes,
+    condition: Condition,
+}
+
+/// What an entry of a commit has besides its content.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// Permission bits.
+    pub mode: Mode,
+    /// Nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Extended attributes; `None` leaves those that are there.
+    pub xattrs: Option<Xattrs>,
 }
 
 impl Files {
@@ -112,6 +125,7 @@ impl Files {
             upload: start.upload,
             base: start.base.clone(),
             if_absent: start.if_absent,
+            if_etag: start.if_etag,
             merge_entries_max: self.limits.commit_merge_entries_max,
             held,
             now: self.clock.now(),
@@ -168,8 +182,8 @@ impl Commit {
         &mut self,
         path: TreePath,
         node: NewEntry,
-        (mode, modified_ns): (Mode, i64),
-        if_generation: Option<u64>,
+        attributes: Attributes,
+        condition: Condition,
     ) -> Result<()> {
         if let NewEntry::Symlink(target) = &node
             && (target.is_empty() || target.len() > SYMLINK_BYTES_MAX || target.contains('\0'))
@@ -188,7 +202,7 @@ impl Commit {
         if self.waiting.len() >= JOB_ENTRIES {
             self.stage().await?;
         }
-        self.waiting.push(Waiting { path, node, mode, modified_ns, if_generation });
+        self.waiting.push(Waiting { path, node, attributes, condition });
         Ok(())
     }
 
@@ -204,7 +218,8 @@ impl Commit {
                 NewEntry::File(EntryContent::Numbered(u32::try_from(number).unwrap_or(u32::MAX)))
             }
         };
-        self.entry(entry.path, node, (entry.mode, entry.modified_ns), entry.if_generation).await
+        let StagedEntry { path, mode, modified_ns, xattrs, condition, .. } = entry;
+        self.entry(path, node, Attributes { mode, modified_ns, xattrs }, condition).await
     }
 
     /// Entries so far.
@@ -308,8 +323,9 @@ impl Commit {
                     NewEntry::Symlink(target) => NewNode::Symlink(target),
                     NewEntry::File(content) => NewNode::File(self.content_of(content)?),
                 };
-                let Waiting { path, mode, modified_ns, if_generation, .. } = entry;
-                Ok(StagedEntry { path, node, mode, modified_ns, if_generation })
+                let Waiting { path, condition, .. } = entry;
+                let Attributes { mode, modified_ns, xattrs } = entry.attributes;
+                Ok(StagedEntry { path, node, mode, modified_ns, xattrs, condition })
             })
             .collect();
         let surplus = self.contents.len().saturating_sub(CONTENTS_KEPT);

@@ -4,7 +4,7 @@
 use crate::db::{Change, ChangeItem, NewNode, Position, Relocation, Request, Span, StagedEntry};
 use crate::error::{Error, Kind, Result};
 use crate::files::{CommitStart, Files};
-use crate::model::{At, Caller, Entry, Location, Modseq, Node, TreePath};
+use crate::model::{At, Caller, Condition, Entry, Location, Modseq, Node, TreePath};
 
 /// Entries that a copy of a folder reads at once.
 const COPIED_AT_ONCE: usize = 20_000;
@@ -20,9 +20,10 @@ impl Files {
         source: &Location,
         target: &Location,
         recursive: bool,
-        request: Option<Request>,
+        (if_absent, request): (bool, Option<Request>),
     ) -> Result<Entry> {
-        let relocation = self.relocation(caller, source, target, request).await?;
+        let relocation = self.relocation(caller, (source, target), request).await?;
+        let relocation = Relocation { if_absent, ..relocation };
         let top = self.db.entry(caller.account, &relocation.source).await?;
         if !top.node.is_folder() {
             return self.db.copy_entry(relocation).await;
@@ -45,7 +46,13 @@ impl Files {
         top: Entry,
     ) -> Result<Entry> {
         let Relocation { by, source, target, request, .. } = relocation;
-        let start = CommitStart { base: target.clone(), upload: None, if_absent: true, size: None };
+        let start = CommitStart {
+            base: target.clone(),
+            upload: None,
+            if_absent: true,
+            if_etag: None,
+            size: None,
+        };
         let mut commit = self.held_commit(caller, start);
         commit.put(copied(TreePath::default(), top)).await?;
         let (mut from, mut first) = (Position::Start, None);
@@ -99,6 +106,7 @@ fn copied(path: TreePath, entry: Entry) -> StagedEntry {
         Node::Folder => NewNode::Folder,
         Node::Symlink { target } => NewNode::Symlink(target),
     };
-    let Entry { mode, modified_ns, .. } = entry;
-    StagedEntry { path, node, mode, modified_ns, if_generation: None }
+    let Entry { mode, modified_ns, xattrs, .. } = entry;
+    let (xattrs, condition) = (Some(xattrs), Condition::default());
+    StagedEntry { path, node, mode, modified_ns, xattrs, condition }
 }

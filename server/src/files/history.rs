@@ -3,7 +3,7 @@
 use crate::db::{Listed, Purge, Removed, Request, Restoration, Reversion, Undo, Undone, Version};
 use crate::error::{Error, Result};
 use crate::files::Files;
-use crate::model::{Caller, Entry, EntryId, Location, Modseq, TreePath, VersionId};
+use crate::model::{Caller, Condition, Entry, EntryId, Location, Modseq, TreePath, VersionId};
 
 impl Files {
     /// A file's versions, the newest first: those with a lower generation than `before`.
@@ -24,11 +24,11 @@ impl Files {
         caller: &Caller,
         at: &Location,
         version: Option<VersionId>,
-        if_generation: Option<u64>,
+        condition: Condition,
         request: Option<Request>,
     ) -> Result<Entry> {
         let (by, at, now) = (caller.account, self.at(caller, at).await?, self.clock.now());
-        self.db.revert(Reversion { by, request, at, version, if_generation, now }).await
+        self.db.revert(Reversion { by, request, at, version, condition, now }).await
     }
 
     /// What the caller has removed, the latest first.

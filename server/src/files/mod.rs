@@ -18,8 +18,8 @@ use crate::content::Contents;
 use crate::db::{Db, Relocation, Removal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, At, Caller, ChunkHash, Entry, Limits, Location, Mode, Right, TreePath,
-    UploadId,
+    AccountId, AccountName, At, Caller, ChunkHash, Condition, Entry, Limits, Location, Mode, Right,
+    TreePath, UploadId,
 };
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
@@ -27,7 +27,7 @@ pub use crate::db::{
     CommitOutcome, EntryKind, Grant, GrantKey, Grants, Listed, Listing, Position, Removed, Request,
     Undone, Version,
 };
-pub use commit::{Commit, CommitStart, EntryContent, NewEntry};
+pub use commit::{Attributes, Commit, CommitStart, EntryContent, NewEntry};
 pub use source::{Readable, Source};
 pub use write::{Write, WriteHeader};
 
@@ -94,11 +94,12 @@ impl Files {
     pub async fn move_entry(
         &self,
         caller: &Caller,
-        source: &Location,
-        target: &Location,
+        way: (&Location, &Location),
+        (condition, if_absent): (Condition, bool),
         request: Option<Request>,
     ) -> Result<Entry> {
-        self.db.move_entry(self.relocation(caller, source, target, request).await?).await
+        let relocation = self.relocation(caller, way, request).await?;
+        self.db.move_entry(Relocation { condition, if_absent, ..relocation }).await
     }
 
     /// Removes an entry, softly.
@@ -107,7 +108,7 @@ impl Files {
         caller: &Caller,
         at: &Location,
         recursive: bool,
-        if_generation: Option<u64>,
+        condition: Condition,
         request: Option<Request>,
     ) -> Result<()> {
         let removal = Removal {
@@ -115,7 +116,7 @@ impl Files {
             request,
             at: self.at(caller, at).await?,
             recursive,
-            if_generation,
+            condition,
             now: self.clock.now(),
         };
         self.db.remove(removal).await.map(drop)
@@ -164,11 +165,17 @@ impl Files {
     async fn relocation(
         &self,
         caller: &Caller,
-        source: &Location,
-        target: &Location,
+        (source, target): (&Location, &Location),
         request: Option<Request>,
     ) -> Result<Relocation> {
-        let (source, target) = (self.at(caller, source).await?, self.at(caller, target).await?);
-        Ok(Relocation { by: caller.account, request, source, target, now: self.clock.now() })
+        Ok(Relocation {
+            by: caller.account,
+            request,
+            source: self.at(caller, source).await?,
+            target: self.at(caller, target).await?,
+            condition: Condition::default(),
+            if_absent: false,
+            now: self.clock.now(),
+        })
     }
 }

@@ -4,7 +4,7 @@ use crate::content::ContentWrite;
 use crate::db::{FileWrite, Request};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
-use crate::model::{AccountId, At, Caller, Content, Digest, Entry, Location, Mode};
+use crate::model::{AccountId, At, Caller, Condition, Content, Digest, Entry, Location, Mode};
 
 /// What one Write shall do.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub struct WriteHeader {
     pub path: Location,
     /// Total bytes, where known.
     pub size: Option<u64>,
-    /// Happens only at this generation; 0: only if nothing is there.
-    pub if_generation: Option<u64>,
+    /// Happens only if this is so of what stands there.
+    pub condition: Condition,
     /// Permission bits; `None` keeps those that stand.
     pub mode: Option<Mode>,
     /// Nanoseconds since 1970; `None` is now.
@@ -79,7 +79,7 @@ impl Write {
             content,
             mode: header.mode,
             modified_ns: header.modified_ns.unwrap_or(now.saturating_mul(1_000_000)),
-            if_generation: header.if_generation,
+            condition: header.condition,
             now,
         };
         files.db.write_file(write).await

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::{AccountId, Content, EntryId, FileName, Modseq, VersionId};
+use crate::model::{AccountId, Content, EntryId, Etag, FileName, Modseq, VersionId, Xattrs};
 
 /// The longest target of a symlink, in bytes (Linux's PATH_MAX without its NUL).
 pub const SYMLINK_BYTES_MAX: usize = 4095;
@@ -86,6 +86,8 @@ pub struct Entry {
     pub mode: Mode,
     /// Time of modification on the owner's machine, in nanoseconds since 1970.
     pub modified_ns: i64,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
     /// The account's number when the content last changed (folders and symlinks: when it was made).
     pub generation: Modseq,
     /// The account's number when it last came to its place.
@@ -94,4 +96,11 @@ pub struct Entry {
     pub modseq: Modseq,
     /// When that was, in milliseconds since 1970.
     pub changed_at: i64,
+}
+
+impl Entry {
+    /// The tag of its latest change.
+    pub fn etag(&self) -> Etag {
+        Etag(self.modseq)
+    }
 }

@@ -3,6 +3,7 @@
 
 mod caller;
 mod chunk;
+mod condition;
 mod content;
 mod entry;
 mod ids;
@@ -11,9 +12,11 @@ mod mail;
 mod name;
 mod path;
 mod sharing;
+mod xattrs;
 
 pub use caller::Caller;
 pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
+pub use condition::{Condition, Etag};
 pub use content::{Content, Digest, ManifestHasher, ManifestKey, Piece, chunker};
 pub use entry::{Entry, Mode, Node, SYMLINK_BYTES_MAX};
 pub use ids::{
@@ -28,3 +31,4 @@ pub use name::{
 };
 pub use path::{At, Location, PATH_BYTES_MAX, PATH_DEPTH_MAX, TreePath};
 pub use sharing::{Grantee, Right};
+pub use xattrs::{XATTRS_BYTES_MAX, Xattrs};

@@ -9,9 +9,13 @@ use prost::Message;
 use tonic::{Status, Streaming};
 
 use crate::error::{Error, Kind, Result};
-use crate::files::{Commit, CommitOutcome, CommitStart, EntryContent, Files, NewEntry, Request};
+use crate::files::{
+    Attributes, Commit, CommitOutcome, CommitStart, EntryContent, Files, NewEntry, Request,
+};
 use crate::model::{Caller, Digest, Location, Mode, TreePath, UploadId};
-use crate::rpc::convert::{beside, digest, entry, nanoseconds, pieces, request};
+use crate::rpc::convert::{
+    beside, condition, digest, entry, etag, nanoseconds, pieces, request, xattrs,
+};
 use crate::rpc::status::status;
 
 /// Reads a commit to its end and publishes it; one that breaks leaves nothing.
@@ -48,7 +52,9 @@ async fn begun(
         id => Some(UploadId::parse(id)?),
     };
     let base = files.at(caller, base).await?;
-    let start = CommitStart { base, upload, if_absent: begin.if_absent, size: begin.size };
+    let if_etag = etag("begin.if_etag", &begin.if_etag)?;
+    let CommitBegin { if_absent, size, .. } = *begin;
+    let start = CommitStart { base, upload, if_absent, if_etag, size };
     files.commit(caller, start).await
 }
 
@@ -126,7 +132,9 @@ async fn put(commit: &mut Commit, new: ProtoNewEntry) -> Result<()> {
     };
     let modified = new.modified_at.unwrap_or_default();
     let modified_ns = nanoseconds("entries.modified_at", modified)?;
-    commit.entry(path, node, (mode, modified_ns), new.if_generation).await
+    let xattrs = xattrs("entries.xattrs", new.xattrs)?;
+    let condition = condition(new.if_generation, ("entries.if_etag", &new.if_etag))?;
+    commit.entry(path, node, Attributes { mode, modified_ns, xattrs }, condition).await
 }
 
 fn response(base: &Location, outcome: CommitOutcome) -> CommitResponse {

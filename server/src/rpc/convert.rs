@@ -2,14 +2,17 @@
 //! well-formed.
 
 use depot_proto::files::content_source::Source as ProtoSource;
-use depot_proto::files::{ContentSource, Entry as ProtoEntry, Kind as ProtoKind};
+use depot_proto::files::{
+    ContentSource, Entry as ProtoEntry, Kind as ProtoKind, Xattr as ProtoXattr,
+    Xattrs as ProtoXattrs,
+};
 use prost_types::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::files::{EntryKind, Request, Source, UploadFor};
 use crate::model::{
-    AccountName, Digest, Entry, Location, MessageId, Mode, Node, Piece, RequestId, TreePath,
-    UploadId, VersionId,
+    AccountName, Condition, Digest, Entry, Etag, Location, MessageId, Mode, Node, Piece, RequestId,
+    TreePath, UploadId, VersionId, Xattrs,
 };
 
 const NANOS: i64 = 1_000_000_000;
@@ -62,6 +65,28 @@ pub(super) fn request(id: &str, digest: impl FnOnce() -> [u8; 32]) -> Result<Opt
     Ok(Some(Request { id: RequestId::parse(id)?, digest: digest() }))
 }
 
+/// What must be so for a change to happen.
+pub(super) fn condition(
+    if_generation: Option<u64>,
+    (field, if_etag): (&str, &str),
+) -> Result<Condition> {
+    Ok(Condition { generation: if_generation, etag: etag(field, if_etag)? })
+}
+
+/// A tag that was asked for; none where it is empty.
+pub(super) fn etag(field: &str, text: &str) -> Result<Option<Etag>> {
+    if text.is_empty() { Ok(None) } else { Etag::parse(text, field).map(Some) }
+}
+
+/// Extended attributes, where there are some.
+pub(super) fn xattrs(field: &str, xattrs: Option<ProtoXattrs>) -> Result<Option<Xattrs>> {
+    let pairs = |xattrs: ProtoXattrs| {
+        let pairs = xattrs.xattrs.into_iter().map(|xattr| (xattr.name, xattr.value.to_vec()));
+        Xattrs::parse(pairs.collect(), field)
+    };
+    xattrs.map(pairs).transpose()
+}
+
 /// An upload, and in whose tree it shall end.
 pub(super) fn upload_for(id: &str, tree: &str) -> Result<UploadFor> {
     let tree = if tree.is_empty() { None } else { Some(AccountName::parse(tree)?) };
@@ -99,13 +124,19 @@ pub(super) fn kind(kind: EntryKind) -> ProtoKind {
 
 /// An entry at its path.
 pub(super) fn entry(at: &Location, entry: Entry) -> ProtoEntry {
-    let etag = format!("{:x}", entry.modseq.0);
+    let etag = entry.etag().to_string();
+    let xattr = |(name, value): &(String, Vec<u8>)| ProtoXattr {
+        name: name.clone(),
+        value: value.clone().into(),
+    };
+    let xattrs = entry.xattrs.pairs().iter().map(xattr).collect();
     let mut proto = ProtoEntry {
         path: at.to_string(),
         id: entry.id.to_string(),
         etag,
         modified_at: Some(time_ns(entry.modified_ns)),
         mode: entry.mode.bits(),
+        xattrs,
         ..ProtoEntry::default()
     };
     match entry.node {

@@ -19,7 +19,7 @@ use crate::files::Position;
 use crate::model::{Caller, ChunkHash, Location};
 use crate::rpc::auth_layer::caller;
 use crate::rpc::call::to_its_end;
-use crate::rpc::convert::{beside, digest_of, entry, mode, request, upload_for};
+use crate::rpc::convert::{beside, condition, digest_of, entry, mode, request, upload_for};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, commit, download, page_token, upload};
 
@@ -58,7 +58,9 @@ impl FilesRpc {
         let once = request(&wanted.request_id, || digest_of("Move", &wanted))?;
         let source = Location::parse(&wanted.source, "source")?;
         let target = Location::parse(&wanted.target, "target")?;
-        let moved = self.0.files.move_entry(caller, &source, &target, once).await?;
+        let condition = condition(wanted.if_generation, ("if_etag", &wanted.if_etag))?;
+        let terms = (condition, wanted.if_absent);
+        let moved = self.0.files.move_entry(caller, (&source, &target), terms, once).await?;
         Ok(entry(&target, moved))
     }
 
@@ -66,15 +68,17 @@ impl FilesRpc {
         let once = request(&wanted.request_id, || digest_of("Copy", &wanted))?;
         let source = Location::parse(&wanted.source, "source")?;
         let target = Location::parse(&wanted.target, "target")?;
-        let copy = self.0.files.copy(caller, &source, &target, wanted.recursive, once).await?;
+        let CopyRequest { recursive, if_absent, .. } = wanted;
+        let terms = (if_absent, once);
+        let copy = self.0.files.copy(caller, &source, &target, recursive, terms).await?;
         Ok(entry(&target, copy))
     }
 
     async fn remove(&self, caller: &Caller, wanted: RemoveRequest) -> Result<()> {
         let once = request(&wanted.request_id, || digest_of("Remove", &wanted))?;
         let at = Location::parse(&wanted.path, "path")?;
-        let RemoveRequest { recursive, if_generation, .. } = wanted;
-        self.0.files.remove(caller, &at, recursive, if_generation, once).await
+        let condition = condition(wanted.if_generation, ("if_etag", &wanted.if_etag))?;
+        self.0.files.remove(caller, &at, wanted.recursive, condition, once).await
     }
 
     async fn make(&self, caller: &Caller, wanted: MakeFolderRequest) -> Result<ProtoEntry> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::{Removed, Version};
 use crate::model::{Caller, EntryId, Location, Modseq, VersionId};
 use crate::rpc::auth_layer::caller;
-use crate::rpc::convert::{beside, digest_of, entry, kind, request, time, time_ns};
+use crate::rpc::convert::{beside, condition, digest_of, entry, kind, request, time, time_ns};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, page_token};
 
@@ -55,7 +55,8 @@ impl History {
             "" => None,
             id => Some(VersionId::parse(id)?),
         };
-        let put = self.0.files.revert(caller, &at, version, wanted.if_generation, once).await?;
+        let condition = condition(wanted.if_generation, ("if_etag", &wanted.if_etag))?;
+        let put = self.0.files.revert(caller, &at, version, condition, once).await?;
         Ok(RestoreVersionResponse { entry: Some(entry(&at, put)) })
     }
 

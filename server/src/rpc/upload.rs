@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, Fill, Write, WriteHeader};
 use crate::model::{Caller, ChunkHash, Content, Entry, Location, Piece};
-use crate::rpc::convert::{digest, entry, mode, nanoseconds, request, upload_for};
+use crate::rpc::convert::{condition, digest, entry, mode, nanoseconds, request, upload_for};
 use crate::rpc::status::status;
 
 /// How long complete chunks wait in memory for others to be stored with.
@@ -50,7 +50,7 @@ fn write_header(header: &ProtoWriteHeader) -> Result<WriteHeader> {
     Ok(WriteHeader {
         path: Location::parse(&header.path, "header.path")?,
         size: header.size,
-        if_generation: header.if_generation,
+        condition: condition(header.if_generation, ("header.if_etag", &header.if_etag))?,
         mode: mode("header.mode", header.mode)?,
         modified_ns: header
             .modified_at

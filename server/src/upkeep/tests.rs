@@ -15,8 +15,8 @@ use crate::db::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, At, ChunkHash, ChunkPlace, Content, Digest, ManifestHasher, NewChunk,
-    PackId, Piece, TreePath, UploadId,
+    AccountId, AccountName, At, ChunkHash, ChunkPlace, Condition, Content, Digest, ManifestHasher,
+    NewChunk, PackId, Piece, TreePath, UploadId,
 };
 use crate::upkeep::{DAY_MS, Graces, Terms, Upkeep};
 
@@ -159,7 +159,7 @@ impl House {
             content,
             mode: None,
             modified_ns: 5,
-            if_generation: None,
+            condition: Condition::default(),
             now: self.clock.now(),
         };
         self.db.write_file(write).await.unwrap();
@@ -199,7 +199,7 @@ impl House {
             request: None,
             at: at(self.ann, number),
             recursive: false,
-            if_generation: None,
+            condition: Condition::default(),
             now: self.clock.now(),
         };
         self.db.remove(removal).await.unwrap();
@@ -352,6 +352,7 @@ async fn a_commit_begun_since_the_start_is_not_swept() {
         upload: None,
         base: at(house.ann, base),
         if_absent: false,
+        if_etag: None,
         merge_entries_max: 100,
         held: false,
         now: house.clock.now(),

@@ -52,7 +52,7 @@ async fn a_write_happens_once() {
 
 async fn remove(caller: &Caller, path: &str, request_id: &str) -> Result<(), Status> {
     let (path, request_id) = (path.to_owned(), request_id.to_owned());
-    let request = RemoveRequest { path, request_id, recursive: true, if_generation: None };
+    let request = RemoveRequest { path, request_id, recursive: true, ..RemoveRequest::default() };
     caller.files().remove(request).await.map(drop)
 }
 
@@ -63,11 +63,12 @@ async fn a_move_a_copy_and_a_removal_happen_once() {
     ann.write(header("/a"), b"a").await.expect("a file");
     let moved = async |source: &str, target: &str, request_id: &str| {
         let [source, target, request_id] = [source, target, request_id].map(str::to_owned);
-        ann.files().r#move(MoveRequest { source, target, request_id }).await.map(|a| a.into_inner())
+        let request = MoveRequest { source, target, request_id, ..MoveRequest::default() };
+        ann.files().r#move(request).await.map(|a| a.into_inner())
     };
     let copied = async |source: &str, target: &str, request_id: &str| {
         let [source, target, request_id] = [source, target, request_id].map(str::to_owned);
-        let request = CopyRequest { source, target, request_id, recursive: true };
+        let request = CopyRequest { source, target, request_id, recursive: true, if_absent: false };
         ann.files().copy(request).await.map(|answer| answer.into_inner())
     };
     let (moving, copying, removing) = (id(), id(), id());
@@ -105,7 +106,8 @@ async fn a_copy_happens_once_whatever_its_size() {
     for source in ["/file", "/small", "/large"] {
         let target = format!("/copy of {}", &source[1..]);
         let source = source.to_owned();
-        let request = CopyRequest { source, target, request_id: id(), recursive: true };
+        let request =
+            CopyRequest { source, target, request_id: id(), recursive: true, if_absent: false };
         let first = ann.files().copy(request.clone()).await.expect("a copy").into_inner();
         let again = ann.files().copy(request.clone()).await;
         assert_eq!(again.expect("the first answer").into_inner(), first, "{request:?}");

@@ -115,6 +115,44 @@ fn a_generation_is_a_promise_about_what_is_replaced() {
 }
 
 #[test]
+fn an_etag_is_a_promise_about_folders_too() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    ann.puts("/d/f", "one");
+    ann.puts("/other", "x");
+    ann.file("tree/g", "two");
+    let etag = |at: &str| ann.does(["stat", "--etag", at]).trim_end().to_owned();
+    let (folder, file) = (etag("/d"), etag("/d/f"));
+    assert_eq!(ann.one(["stat", "--etag", "/d"])["etag"], folder.as_str());
+    ann.does(["put", "-r", "tree", "/d", "--if-etag", &folder]);
+    let now = etag("/d");
+    assert_ne!(now, folder, "the folder got the time of the one that was put");
+    for refused in [
+        &["put", "-r", "tree", "/d", "--if-etag", &folder][..],
+        &["put", "tree/g", "/d/f", "--if-etag", &now],
+        &["mv", "/d", "/e", "--if-etag", &folder],
+        &["mv", "/d/f", "/e", "--if-generation", "77777"],
+        &["rm", "-r", "/d", "--if-etag", &folder],
+        &["restore", "/d/f", "--if-etag", &folder],
+        &["mv", "/d/f", "/other", "--if-absent"],
+        &["cp", "/d/f", "/other", "--if-absent"],
+    ] {
+        let refusal = ann.refused(refused);
+        assert_eq!(refusal.kind(), (6, "GENERATION_MISMATCH"), "{refused:?}");
+    }
+    let both = ann.refused(["rm", "-r", "/d", "--if-etag", &folder]).message;
+    assert!(both.contains(&folder) && both.contains(&now), "{both}");
+    assert_eq!(ann.refused(["rm", "/d/f", "--if-etag", "what is this"]).exit, 2);
+    assert_eq!(ann.refused(["rm", "/d/f", "/other", "--if-etag", &file]).exit, 2, "about one");
+    assert_eq!(ann.tree("/"), ["/d", "/d/f", "/d/g", "/other"], "all as it was");
+
+    ann.does(["put", "tree/g", "/d/f", "--if-etag", &file]);
+    ann.does(["mv", "/d", "/e", "--if-etag", &now, "--if-absent"]);
+    ann.does(["rm", "-r", "/e", "--if-etag", &etag("/e")]);
+    assert_eq!(ann.tree("/"), ["/other"]);
+}
+
+#[test]
 fn an_entry_keeps_its_identity_when_it_moves_and_a_copy_has_its_own() {
     let world = World::start();
     let ann = world.admin("ann");

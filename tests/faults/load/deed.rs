@@ -122,7 +122,12 @@ impl Doing {
                 calls.files().remove(request).await?;
             }
             Deed::Move { from, to } => {
-                let request = MoveRequest { source: at(from), target: at(to), request_id };
+                let request = MoveRequest {
+                    source: at(from),
+                    target: at(to),
+                    request_id,
+                    ..MoveRequest::default()
+                };
                 calls.files().r#move(request).await?;
             }
             Deed::Send(letter) => {

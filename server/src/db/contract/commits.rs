@@ -4,7 +4,7 @@ use crate::db::contract::people::{content, file, folder, path, refused, symlink,
 use crate::db::contract::{World, stories};
 use crate::db::{CommitPlan, StagedEntry};
 use crate::error::Kind;
-use crate::model::{Content, Mode, Node, UploadId};
+use crate::model::{Condition, Content, Mode, Node, UploadId};
 
 stories! {
     a_commit_makes_everything_at_once
@@ -87,7 +87,7 @@ async fn an_error_in_the_middle_changes_nothing(world: &World) {
     let (used, tree) = (ann.used().await, ann.tree("/").await);
     let modseq = ann.db.start(ann.id).await.unwrap().modseq;
     world.told();
-    let asking = StagedEntry { if_generation: Some(0), ..file("File", one) };
+    let asking = StagedEntry { condition: Condition::generation(0), ..file("File", one) };
     for (name, wrong, kind) in [
         ("a twin", file("file", one), Kind::NameTwin),
         ("a twin above", file("folder/z", one), Kind::NameTwin),
@@ -129,8 +129,8 @@ async fn entries_can_ask_for_generations(world: &World) {
     let (one, two) = (ann.content(b"one").await, ann.content(b"two").await);
     let standing = ann.put("/x/a", b"zero").await.generation.0.unsigned_abs();
     let commit = async |a: u64, b: u64| {
-        let a = StagedEntry { if_generation: Some(a), ..file("a", one) };
-        let b = StagedEntry { if_generation: Some(b), ..file("b", two) };
+        let a = StagedEntry { condition: Condition::generation(a), ..file("a", one) };
+        let b = StagedEntry { condition: Condition::generation(b), ..file("b", two) };
         ann.commit("/x", vec![a, b]).await
     };
     for (a, b) in [(standing + 1, 0), (0, 0), (standing, 1)] {
@@ -220,8 +220,10 @@ async fn commits_at_once_are_one_after_the_other(world: &World) {
                 let content = ann.content(&[number; 4]).await;
                 loop {
                     let seen = ann.stat("/counter").await.unwrap().generation.0.unsigned_abs();
-                    let entry =
-                        StagedEntry { if_generation: Some(seen), ..file("counter", content) };
+                    let entry = StagedEntry {
+                        condition: Condition::generation(seen),
+                        ..file("counter", content)
+                    };
                     match ann.commit("/", vec![entry]).await {
                         Ok(outcome) => return outcome.entries[0].entry.generation,
                         Err(error) => assert_eq!(error.kind(), Kind::GenerationMismatch),

@@ -5,7 +5,7 @@ use crate::db::contract::people::{Person, content, file, folder, refused, reques
 use crate::db::contract::{World, stories};
 use crate::db::{CommitPlan, StagedEntry};
 use crate::error::Kind;
-use crate::model::Content;
+use crate::model::{Condition, Content};
 
 stories! {
     a_merge_applies_what_is_other_and_counts_the_rest
@@ -87,8 +87,10 @@ async fn a_merge_changes_so_many_entries_and_no_more(world: &World) {
 async fn a_merge_checks_its_generations_when_it_is_published(world: &World) {
     let (ann, one, two) = standing(world).await;
     let generation = ann.stat("/x/d/003").await.unwrap().generation.0.unsigned_abs();
-    let asking =
-        |at, if_generation| StagedEntry { if_generation: Some(if_generation), ..file(at, one) };
+    let asking = |at, if_generation| StagedEntry {
+        condition: Condition::generation(if_generation),
+        ..file(at, one)
+    };
     let entries = vec![asking("d/003", generation), asking("d/new", 0)];
     let plan = ann.plan("/x");
     let staged = ann.db.stage_open(plan.clone()).await.unwrap();

@@ -5,6 +5,7 @@
 mod accounts;
 mod changes;
 mod commits;
+mod conditions;
 mod contents;
 mod durability;
 mod ears;

@@ -6,7 +6,7 @@ use crate::db::contract::people::{
 use crate::db::contract::{World, stories};
 use crate::db::{Restoration, Reversion, StagedEntry, Undo, Undone};
 use crate::error::{Kind, Result};
-use crate::model::{Entry, EntryId, Mode, Right, VersionId};
+use crate::model::{Condition, Entry, EntryId, Mode, Right, VersionId};
 
 stories! {
     versions_are_listed_the_newest_first
@@ -33,7 +33,7 @@ stories! {
 
 fn reversion(ann: &Person, at: &str, version: Option<VersionId>) -> Reversion {
     let (by, at, now) = (ann.id, ann.at(at), ann.now());
-    Reversion { by, request: None, at, version, if_generation: None, now }
+    Reversion { by, request: None, at, version, condition: Condition::default(), now }
 }
 
 async fn revert(ann: &Person, at: &str, version: Option<VersionId>) -> Result<Entry> {
@@ -170,7 +170,8 @@ async fn a_version_comes_back_when_it_may(world: &World) {
     assert_eq!(refused(bob.db.revert(by_bob(None)).await), Kind::PermissionDenied);
     ann.share("/file", "bob", Right::Write).await;
     let generation = two.generation.0.unsigned_abs();
-    let if_generation = |number| Reversion { if_generation: Some(number), ..by_bob(None) };
+    let if_generation =
+        |number| Reversion { condition: Condition::generation(number), ..by_bob(None) };
     let refusal = bob.db.revert(if_generation(generation + 1)).await;
     assert_eq!(refused(refusal), Kind::GenerationMismatch);
     let back = bob.db.revert(if_generation(generation)).await.unwrap();

@@ -11,9 +11,9 @@ use crate::db::{
 };
 use crate::error::{Kind, Result};
 use crate::model::{
-    AccountId, AccountName, At, Body, ChunkHash, ChunkPlace, Content, Digest, Entry, EntryId,
-    FileName, Grantee, ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece, RequestId,
-    Right, TreePath, UploadId, VersionId,
+    AccountId, AccountName, At, Body, ChunkHash, ChunkPlace, Condition, Content, Digest, Entry,
+    EntryId, FileName, Grantee, ManifestHasher, Message, MessageId, Mode, Node, PackId, Piece,
+    RequestId, Right, TreePath, UploadId, VersionId,
 };
 
 /// Uploads that a person may have at once.
@@ -152,7 +152,7 @@ impl Person {
             content,
             mode: None,
             modified_ns: 5,
-            if_generation: None,
+            condition: Condition::default(),
             now: self.now(),
         }
     }
@@ -189,6 +189,8 @@ impl Person {
             request: None,
             source: self.at(source),
             target: self.at(target),
+            condition: Condition::default(),
+            if_absent: false,
             now: self.now(),
         }
     }
@@ -207,7 +209,7 @@ impl Person {
             request: None,
             at: self.at(at),
             recursive: true,
-            if_generation: None,
+            condition: Condition::default(),
             now: self.now(),
         }
     }
@@ -235,6 +237,7 @@ impl Person {
             upload: None,
             base: self.at(base),
             if_absent: false,
+            if_etag: None,
             merge_entries_max: 100,
             held: false,
             now: self.now(),
@@ -404,7 +407,14 @@ pub(super) fn new(at: &str, node: NewNode) -> StagedEntry {
         NewNode::Folder => Mode::FOLDER,
         NewNode::Symlink(_) => Mode::SYMLINK,
     };
-    StagedEntry { path: relative(at), node, mode, modified_ns: 5, if_generation: None }
+    StagedEntry {
+        path: relative(at),
+        node,
+        mode,
+        modified_ns: 5,
+        xattrs: None,
+        condition: Condition::default(),
+    }
 }
 
 pub(super) fn file(at: &str, content: Content) -> StagedEntry {

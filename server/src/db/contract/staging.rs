@@ -5,7 +5,7 @@ use crate::db::contract::people::{Person, content, file, folder, path, refused, 
 use crate::db::contract::{World, stories};
 use crate::db::{CommitPlan, Position, Request, StagedEntry};
 use crate::error::Kind;
-use crate::model::{ChunkHash, Content, Mode, UploadId, VersionId};
+use crate::model::{ChunkHash, Condition, Content, Mode, UploadId, VersionId};
 
 stories! {
     a_staged_tree_is_seen_by_nobody_until_it_is_published
@@ -96,8 +96,10 @@ async fn a_staged_tree_asks_for_what_a_commit_asks_for(world: &World) {
     let one = ann.content(b"one").await;
     let plan = ann.plan("/x");
     let staged = ann.db.stage_open(plan.clone()).await.unwrap();
-    let asking =
-        |if_generation| StagedEntry { if_generation: Some(if_generation), ..file("a", one) };
+    let asking = |if_generation| StagedEntry {
+        condition: Condition::generation(if_generation),
+        ..file("a", one)
+    };
     for (name, wrong, kind) in [
         ("chunks that are missing", file("z", content(b"never sent")), Kind::ChunksMissing),
         ("a generation", asking(5), Kind::GenerationMismatch),

@@ -4,7 +4,7 @@ use crate::db::Removal;
 use crate::db::contract::people::{file, refused, symlink, version};
 use crate::db::contract::{World, stories};
 use crate::error::Kind;
-use crate::model::Node;
+use crate::model::{Condition, Node};
 
 stories! {
     a_move_keeps_what_it_moves
@@ -188,7 +188,9 @@ async fn a_removal_can_ask_for_a_generation(world: &World) {
     let generation = ann.put("/a", b"1").await.generation.0.unsigned_abs();
     ann.mkdir("/folder").await;
     let remove = async |at, if_generation| {
-        ann.db.remove(Removal { if_generation: Some(if_generation), ..ann.removal(at) }).await
+        ann.db
+            .remove(Removal { condition: Condition::generation(if_generation), ..ann.removal(at) })
+            .await
     };
     assert_eq!(refused(remove("/a", generation + 1).await), Kind::GenerationMismatch);
     assert_eq!(refused(remove("/a", 0).await), Kind::GenerationMismatch);

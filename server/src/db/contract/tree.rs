@@ -6,7 +6,7 @@ use crate::db::contract::people::{
 };
 use crate::db::contract::{World, stories};
 use crate::error::Kind;
-use crate::model::{Content, Entry, ManifestKey, Mode, Node, VersionId};
+use crate::model::{Condition, Content, Entry, ManifestKey, Mode, Node, VersionId};
 
 stories! {
     a_file_has_versions_and_rising_generations
@@ -121,7 +121,10 @@ async fn a_write_can_ask_for_a_generation(world: &World) {
     let one = ann.content(b"one").await;
     let two = ann.content(b"two").await;
     let write = async |at, content, if_generation: u64| {
-        let write = FileWrite { if_generation: Some(if_generation), ..ann.writing(at, content) };
+        let write = FileWrite {
+            condition: Condition::generation(if_generation),
+            ..ann.writing(at, content)
+        };
         ann.db.write_file(write).await
     };
     assert_eq!(refused(write("/a", one, 1).await), Kind::GenerationMismatch, "nothing is there");

@@ -147,6 +147,8 @@ CREATE TABLE entry (
   kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
   mode INTEGER NOT NULL,
   modified_ns INTEGER NOT NULL,
+  -- Extended attributes, as postcard; null where there are none.
+  xattrs BLOB,
   -- Files.
   size INTEGER,
   digest BLOB,
@@ -219,6 +221,7 @@ CREATE TABLE version (
   content INTEGER REFERENCES content (key),
   mode INTEGER NOT NULL,
   modified_ns INTEGER NOT NULL,
+  xattrs BLOB,
   replaced_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX version_entry ON version (entry, generation);
@@ -283,7 +286,10 @@ CREATE TABLE staged_entry (
   digest BLOB,
   content INTEGER REFERENCES content (key),
   target TEXT,
+  -- Null: those that are there are left. Empty: none.
+  xattrs BLOB,
   if_generation INTEGER,
+  if_etag INTEGER,
   PRIMARY KEY (commit_id, place)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX staged_entry_content ON staged_entry (content) WHERE content IS NOT NULL;

@@ -4,19 +4,22 @@
 
 use async_trait::async_trait;
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use crate::db::sqlite::contents::{Provenance, end_upload, take};
-use crate::db::sqlite::merge::{Merge, insert_row};
+use crate::db::sqlite::merge::{Merge, check, insert_row};
 use crate::db::sqlite::paths::{by_id, child, root, sibling};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
-use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, one};
+use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, encoded, one, xattrs};
 use crate::db::sqlite::trash::{drop_leaves, drop_row};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, quota, undo};
 use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
-use crate::model::{CommitId, Entry, EntryId, FileName, Mode, Node, TreePath};
+use crate::model::{
+    CommitId, Condition, Entry, EntryId, Etag, FileName, Mode, Modseq, Node, TreePath, Xattrs,
+};
 
 #[async_trait]
 impl Commits for Sqlite {
@@ -89,6 +92,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     if plan.if_absent && stands(tx, plan)?.is_some() {
         return Err(base_stands(plan));
     }
+    check_base(tx, plan)?;
     end_upload(tx, plan.by, plan.upload)?;
     let before = journal::current(tx.conn(), account)?;
     let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
@@ -117,6 +121,13 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
 
 fn provenance(plan: &CommitPlan) -> Provenance {
     if plan.held { Provenance::Held } else { Provenance::SentBy(plan.by) }
+}
+
+fn check_base(tx: &Tx<'_>, plan: &CommitPlan) -> Result<()> {
+    match plan.if_etag {
+        Some(etag) => check(&plan.base.path, stands(tx, plan)?.as_ref(), &Condition::etag(etag)),
+        None => Ok(()),
+    }
 }
 
 /// What stands at the base, whoever may see it.
@@ -160,6 +171,7 @@ fn insert_top(tx: &Tx<'_>, plan: &CommitPlan) -> Result<EntryId> {
         node: Node::Folder,
         mode: Mode::FOLDER,
         modified_ns: plan.now.saturating_mul(1_000_000),
+        xattrs: Xattrs::default(),
         generation: number,
         placed: number,
         modseq: number,
@@ -260,11 +272,14 @@ fn is_same(stands: &Entry, new: &StagedEntry) -> bool {
     let same_node = match (&stands.node, &new.node) {
         (Node::File { content, .. }, NewNode::File(fresh)) => content.same_as(fresh),
         (Node::Folder, NewNode::Folder) => true,
-        (Node::Symlink { target }, NewNode::Symlink(fresh)) => return target == fresh,
+        (Node::Symlink { target }, NewNode::Symlink(fresh)) => {
+            return target == fresh && new.condition.is_none();
+        }
         _ => false,
     };
+    let same_xattrs = new.xattrs.as_ref().is_none_or(|xattrs| *xattrs == stands.xattrs);
     let same_rest = stands.mode == new.mode && stands.modified_ns == new.modified_ns;
-    same_node && same_rest && new.if_generation.is_none()
+    same_node && same_rest && same_xattrs && new.condition.is_none()
 }
 
 fn count(tx: &Tx<'_>, id: CommitId, (staged, unchanged): (usize, usize), bytes: u64) -> Result<()> {
@@ -286,11 +301,15 @@ fn insert_staged(
         NewNode::Folder => (FOLDER, None, None),
         NewNode::Symlink(target) => (SYMLINK, None, Some(target)),
     };
+    let xattrs = match &new.xattrs {
+        None => None,
+        Some(xattrs) => Some(encoded(xattrs)?.unwrap_or_default()),
+    };
     tx.execute(
         "INSERT INTO staged_entry (commit_id, place, path, parent, kind, mode, modified_ns, size,
-                                   digest, content, target, if_generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        (
+                                   digest, content, target, xattrs, if_generation, if_etag)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        rusqlite::params![
             id,
             place,
             relative(&new.path),
@@ -302,8 +321,10 @@ fn insert_staged(
             content.map(|content| content.digest),
             content.and_then(|content| content.manifest),
             target,
-            new.if_generation,
-        ),
+            xattrs,
+            new.condition.generation,
+            new.condition.etag.map(|etag| etag.0),
+        ],
     )
     .map(drop)
 }
@@ -326,6 +347,7 @@ fn publish_new(
     let account = plan.base.account;
     let reach = Reach::of(tx.conn(), plan.by, account)?;
     reach.require_write(&plan.base)?;
+    check_base(tx, plan)?;
     let before = journal::current(tx.conn(), account)?;
     let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
     let parent = merge.folder(tx, above)?;
@@ -346,7 +368,7 @@ fn publish_new(
 
 fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {
     let sql = "SELECT path, parent, kind, mode, modified_ns, size, digest, content, target,
-                      if_generation
+                      xattrs, if_generation, if_etag
                FROM staged_entry WHERE commit_id = ?1 ORDER BY place";
     let rows = all(tx.conn(), sql, [id], staged_row)?;
     tx.execute("DELETE FROM staged_entry WHERE commit_id = ?1", [id])?;
@@ -398,7 +420,14 @@ fn staged_row(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
         node,
         mode: row.get("mode")?,
         modified_ns: row.get("modified_ns")?,
-        if_generation: row.get("if_generation")?,
+        xattrs: match row.get_ref("xattrs")? {
+            ValueRef::Null => None,
+            _ => Some(xattrs(row)?),
+        },
+        condition: Condition {
+            generation: row.get("if_generation")?,
+            etag: row.get::<_, Option<Modseq>>("if_etag")?.map(Etag),
+        },
     };
     Ok((entry, row.get("path")?, row.get("parent")?))
 }

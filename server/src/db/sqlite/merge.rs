@@ -4,14 +4,15 @@
 
 use crate::db::sqlite::contents::{self, Provenance};
 use crate::db::sqlite::paths::{by_id, sibling, twin};
-use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK};
+use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, encoded};
 use crate::db::sqlite::undo::Adjusted;
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{journal, quota, versions};
 use crate::db::{Listed, NewNode, StagedEntry, Version};
 use crate::error::{Detail, Error, Kind, Result};
 use crate::model::{
-    AccountId, Content, Entry, EntryId, FileName, Mode, Modseq, Node, TreePath, VersionId,
+    AccountId, Condition, Content, Entry, EntryId, Etag, FileName, Mode, Modseq, Node, TreePath,
+    VersionId, Xattrs,
 };
 
 /// Entries being put below one folder, in one transaction.
@@ -76,7 +77,7 @@ impl Merge {
             Some(entry) if entry.name.as_ref() != Some(name) => return Err(twin(name, &entry)),
             stands => stands,
         };
-        check_generation(path, stands.as_ref(), new.if_generation)?;
+        check(path, stands.as_ref(), &new.condition)?;
         match stands {
             None => self.insert(tx, (parent, name), new).map(Put::changed),
             Some(entry) if self.unseen && !described(&entry, new) => Err(named_twice(path)),
@@ -111,20 +112,22 @@ impl Merge {
             node: NewNode::File(before.content),
             mode: before.mode,
             modified_ns: before.modified_ns,
-            if_generation: None,
+            xattrs: Some(before.xattrs.clone()),
+            condition: Condition::default(),
         };
         let path = TreePath::from(stands.name.iter().cloned().collect::<Vec<_>>());
         self.replace(tx, &path, stands, &new)
     }
 
-    /// Gives an entry other permission bits and another time.
+    /// Gives an entry the attributes again that it had.
     pub(super) fn readjust(
         &mut self,
         tx: &mut Tx<'_>,
         stands: Entry,
-        (mode, modified_ns): (Mode, i64),
+        was: &Adjusted,
     ) -> Result<Put> {
-        self.adjust(tx, stands, (mode, modified_ns))
+        let Adjusted { mode, modified_ns, ref xattrs, .. } = *was;
+        self.adjust(tx, stands, (mode, modified_ns, Some(xattrs)))
     }
 
     /// Bytes that were added.
@@ -156,7 +159,7 @@ impl Merge {
         }
         let entry = by_id(tx.conn(), self.top)?
             .ok_or_else(|| Error::new(Kind::Aborted, "the base was purged meanwhile"))?;
-        self.adjust(tx, entry, (new.mode, new.modified_ns))
+        self.adjust(tx, entry, (new.mode, new.modified_ns, new.xattrs.as_ref()))
     }
 
     fn insert(
@@ -182,6 +185,7 @@ impl Merge {
             node,
             mode: new.mode,
             modified_ns: new.modified_ns,
+            xattrs: new.xattrs.clone().unwrap_or_default(),
             generation: number,
             placed: number,
             modseq: number,
@@ -198,7 +202,7 @@ impl Merge {
         stands: Entry,
         new: &StagedEntry,
     ) -> Result<Put> {
-        let aspect = (new.mode, new.modified_ns);
+        let aspect = (new.mode, new.modified_ns, new.xattrs.as_ref());
         match (&stands.node, &new.node) {
             (Node::Folder, NewNode::Folder) => self.adjust(tx, stands, aspect),
             (Node::Folder, _) => Err(folder_stands(path)),
@@ -223,24 +227,33 @@ impl Merge {
         }
     }
 
-    /// The same content: permission bits and time alone.
+    /// The same content: permission bits, time and extended attributes alone.
     fn adjust(
         &mut self,
         tx: &mut Tx<'_>,
         mut stands: Entry,
-        (mode, modified_ns): (Mode, i64),
+        (mode, modified_ns, xattrs): (Mode, i64, Option<&Xattrs>),
     ) -> Result<Put> {
-        if stands.mode == mode && stands.modified_ns == modified_ns {
+        let same_xattrs = xattrs.is_none_or(|xattrs| *xattrs == stands.xattrs);
+        if stands.mode == mode && stands.modified_ns == modified_ns && same_xattrs {
             return Ok(Put { changed: false, entry: stands });
         }
-        let Entry { id: entry, mode: was, modified_ns: was_modified_ns, .. } = stands;
-        self.adjusted.push(Adjusted { entry, mode: was, modified_ns: was_modified_ns });
+        self.adjusted.push(Adjusted {
+            entry: stands.id,
+            mode: stands.mode,
+            modified_ns: stands.modified_ns,
+            xattrs: stands.xattrs.clone(),
+        });
         stands.modseq = self.number(tx)?;
         (stands.mode, stands.modified_ns, stands.changed_at) = (mode, modified_ns, self.now);
+        if let Some(xattrs) = xattrs {
+            stands.xattrs.clone_from(xattrs);
+        }
+        let Entry { id, modseq, .. } = stands;
         tx.execute(
-            "UPDATE entry SET mode = ?2, modified_ns = ?3, modseq = ?4, changed_at = ?5
+            "UPDATE entry SET mode = ?2, modified_ns = ?3, xattrs = ?4, modseq = ?5, changed_at = ?6
              WHERE id = ?1",
-            (stands.id, stands.mode.bits(), stands.modified_ns, stands.modseq, self.now),
+            (id, mode.bits(), modified_ns, encoded(&stands.xattrs)?, modseq, self.now),
         )?;
         Ok(Put::changed(stands))
     }
@@ -257,9 +270,13 @@ impl Merge {
         keep_version(tx, &stands, (past, past_content), self.now)?;
         versions::keep_newest(tx, self.account, stands.id)?;
         let version = VersionId::new();
+        if let Some(xattrs) = &new.xattrs {
+            stands.xattrs.clone_from(xattrs);
+        }
         tx.execute(
             "UPDATE entry SET size = ?2, digest = ?3, content = ?4, version = ?5, mode = ?6,
-                              modified_ns = ?7, generation = ?8, modseq = ?8, changed_at = ?9
+                              modified_ns = ?7, generation = ?8, modseq = ?8, changed_at = ?9,
+                              xattrs = ?10
              WHERE id = ?1",
             (
                 stands.id,
@@ -271,6 +288,7 @@ impl Merge {
                 new.modified_ns,
                 number,
                 self.now,
+                encoded(&stands.xattrs)?,
             ),
         )?;
         stands.node = Node::File { content, version };
@@ -313,7 +331,8 @@ fn plain_folder(now: i64) -> StagedEntry {
         node: NewNode::Folder,
         mode: Mode::FOLDER,
         modified_ns: now.saturating_mul(1_000_000),
-        if_generation: None,
+        xattrs: None,
+        condition: Condition::default(),
     }
 }
 
@@ -327,8 +346,8 @@ pub(super) fn insert_row(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
     tx.execute(
         "INSERT INTO entry (id, account, parent, name, name_key, kind, mode, modified_ns, size,
                             digest, content, version, target, made, generation, placed, modseq,
-                            changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?14, ?15, ?16, ?17)",
+                            changed_at, xattrs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?14, ?15, ?16, ?17, ?18)",
         rusqlite::params![
             entry.id,
             entry.account,
@@ -347,6 +366,7 @@ pub(super) fn insert_row(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
             entry.placed,
             entry.modseq,
             entry.changed_at,
+            encoded(&entry.xattrs)?,
         ],
     )
     .map(drop)
@@ -371,8 +391,8 @@ fn keep_version(
 ) -> Result<()> {
     tx.execute(
         "INSERT INTO version (id, entry, account, generation, size, digest, content, mode,
-                              modified_ns, replaced_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                              modified_ns, xattrs, replaced_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         (
             version,
             entry.id,
@@ -383,21 +403,25 @@ fn keep_version(
             content.manifest,
             entry.mode.bits(),
             entry.modified_ns,
+            encoded(&entry.xattrs)?,
             now,
         ),
     )
     .map(drop)
 }
 
-/// Refuses when a file's generation is not the one that was asked for.
-pub(super) fn check_generation(
-    path: &TreePath,
-    stands: Option<&Entry>,
-    wanted: Option<u64>,
-) -> Result<()> {
-    let Some(wanted) = wanted else {
-        return Ok(());
-    };
+/// Refuses when an entry is not what was asked for.
+pub(super) fn check(path: &TreePath, stands: Option<&Entry>, condition: &Condition) -> Result<()> {
+    if let Some(wanted) = condition.generation {
+        check_generation(path, stands, wanted)?;
+    }
+    if let Some(wanted) = condition.etag {
+        check_etag(path, stands, wanted)?;
+    }
+    Ok(())
+}
+
+fn check_generation(path: &TreePath, stands: Option<&Entry>, wanted: u64) -> Result<()> {
     let found = match stands {
         None => 0,
         Some(entry) if matches!(entry.node, Node::File { .. }) => {
@@ -406,20 +430,39 @@ pub(super) fn check_generation(
         // Of these 0 says what was asked: something is there.
         Some(entry) if wanted == 0 => u64::try_from(entry.generation.0).unwrap_or(1),
         Some(_) => {
-            return Err(Error::new(Kind::FailedPrecondition, format!("{path} is no file")));
+            let message = format!("{path} is no file, and has no generation; ask for its etag");
+            return Err(Error::new(Kind::FailedPrecondition, message));
         }
     };
     if found == wanted {
         return Ok(());
     }
-    let problem = match (wanted, found) {
-        (0, _) => format!("something stands there already, generation {found} and not 0"),
-        (_, 0) => format!("generation {wanted} was asked for, and nothing (0) stands there"),
-        _ => format!("generation {wanted} was asked for, {found} stands there"),
-    };
+    Err(mismatch(
+        path,
+        match (wanted, found) {
+            (0, _) => format!("something stands there already, generation {found} and not 0"),
+            (_, 0) => format!("generation {wanted} was asked for, and nothing (0) stands there"),
+            _ => format!("generation {wanted} was asked for, {found} stands there"),
+        },
+    ))
+}
+
+fn check_etag(path: &TreePath, stands: Option<&Entry>, wanted: Etag) -> Result<()> {
+    match stands.map(Entry::etag) {
+        Some(found) if found == wanted => Ok(()),
+        Some(found) => {
+            Err(mismatch(path, format!("etag {wanted} was asked for, {found} stands there")))
+        }
+        None => {
+            Err(mismatch(path, format!("etag {wanted} was asked for, and nothing stands there")))
+        }
+    }
+}
+
+fn mismatch(path: &TreePath, problem: String) -> Error {
     let message = format!("{path}: {problem}; look at it and decide again");
-    Err(Error::new(Kind::GenerationMismatch, message)
-        .with(Detail::Precondition { subject: path.to_string(), problem }))
+    Error::new(Kind::GenerationMismatch, message)
+        .with(Detail::Precondition { subject: path.to_string(), problem })
 }
 
 fn folder_stands(path: &TreePath) -> Error {

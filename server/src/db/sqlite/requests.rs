@@ -69,7 +69,7 @@ mod tests {
     use crate::db::{CommitOutcome, Listed};
     use crate::model::{
         AccountId, Content, Digest, Entry, EntryId, FileName, ManifestKey, Mode, Modseq, Node,
-        TreePath, VersionId,
+        TreePath, VersionId, Xattrs,
     };
 
     fn listed(number: u8) -> Listed {
@@ -91,6 +91,7 @@ mod tests {
             node,
             mode: Mode::FILE,
             modified_ns: -1_700_000_000_123_456_789,
+            xattrs: Xattrs::default(),
             generation: Modseq(12_345),
             placed: Modseq(12_345),
             modseq: Modseq(12_346),

@@ -3,11 +3,11 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{
     AccountId, ChunkHash, CommitId, Content, Digest, Entry, EntryId, FileName, ManifestKey,
     MessageId, Mode, Modseq, Node, PackId, RequestId, Right, SessionId, StoreId, ThreadId,
-    UploadId, VersionId,
+    UploadId, VersionId, Xattrs,
 };
 
 macro_rules! stored_as_bytes {
@@ -153,9 +153,29 @@ pub(super) fn content(row: &Row<'_>) -> rusqlite::Result<Content> {
     })
 }
 
+/// Extended attributes as they are stored; null for none.
+pub(super) fn encoded(xattrs: &Xattrs) -> Result<Option<Vec<u8>>> {
+    if xattrs.is_empty() {
+        return Ok(None);
+    }
+    let encode = |error| Error::internal("rows.encoded", error);
+    postcard::to_stdvec(xattrs).map(Some).map_err(encode)
+}
+
+/// The extended attributes in column `xattrs`.
+pub(super) fn xattrs(row: &Row<'_>) -> rusqlite::Result<Xattrs> {
+    match row.get_ref("xattrs")? {
+        ValueRef::Null => Ok(Xattrs::default()),
+        // What was damaged at rest is left out, like a name that fails.
+        value => {
+            Ok(value.as_blob().ok().and_then(|b| postcard::from_bytes(b).ok()).unwrap_or_default())
+        }
+    }
+}
+
 /// What `entry` maps.
 pub(super) const ENTRY: &str = "id, account, parent, name, kind, mode, modified_ns, size, digest, \
-     content, version, target, generation, placed, modseq, changed_at";
+     content, version, target, xattrs, generation, placed, modseq, changed_at";
 
 /// The one mapping of an entry's row.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -175,6 +195,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         node,
         mode: row.get("mode")?,
         modified_ns: row.get("modified_ns")?,
+        xattrs: xattrs(row)?,
         generation: row.get("generation")?,
         placed: row.get("placed")?,
         modseq: row.get("modseq")?,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use crate::db::sqlite::contents::{Provenance, end_upload};
-use crate::db::sqlite::merge::{Merge, check_generation, remove_row};
+use crate::db::sqlite::merge::{Merge, check, remove_row};
 use crate::db::sqlite::paths::{Upwards, fits_below, sibling, size_of, twin};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
@@ -17,7 +17,9 @@ use crate::db::{
     FileWrite, Listing, NewNode, Position, Relocation, Removal, Seen, StagedEntry, Tree,
 };
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, At, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId};
+use crate::model::{
+    AccountId, At, Condition, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId,
+};
 
 #[async_trait]
 impl Tree for Sqlite {
@@ -165,7 +167,8 @@ fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
         node: NewNode::File(write.content),
         mode,
         modified_ns: write.modified_ns,
-        if_generation: write.if_generation,
+        xattrs: None,
+        condition: write.condition,
     };
     end_upload(tx, *by, write.upload)?;
     let mut merge = Merge::below(reach.top(), (at.account, Provenance::SentBy(*by)), write.now);
@@ -209,7 +212,8 @@ fn make_folder(
         node: NewNode::Folder,
         mode: mode.unwrap_or(Mode::FOLDER),
         modified_ns: now.saturating_mul(1_000_000),
-        if_generation: None,
+        xattrs: None,
+        condition: Condition::default(),
     };
     Ok(merge.put(tx, &at.path, &new)?.entry)
 }
@@ -240,7 +244,8 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
     let (Some(_), Some((name, above))) = (source.split_last(), target.split_last()) else {
         return Err(Error::field("target", "the root of a tree cannot be moved or replaced"));
     };
-    if source == target {
+    check(source, Some(&entry), &relocation.condition)?;
+    if source == target && !relocation.if_absent {
         return Ok(entry);
     }
     if source.contains(target) {
@@ -259,6 +264,9 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
         // Another spelling of its own name.
         Some(stands) if stands.id == entry.id => {}
         Some(stands) if stands.name.as_ref() != Some(name) => return Err(twin(name, &stands)),
+        Some(stands) if relocation.if_absent => {
+            check(target, Some(&stands), &Condition::generation(0))?;
+        }
         Some(stands) if stands.node.is_folder() || entry.node.is_folder() => {
             return Err(exists(target));
         }
@@ -280,6 +288,9 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
 fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
     let Relocation { by, source, target, now, .. } = relocation;
     let entry = Reach::of(tx.conn(), *by, source.account)?.required(source)?;
+    check(&source.path, Some(&entry), &relocation.condition)?;
+    let generation = relocation.if_absent.then_some(0);
+    let condition = Condition { generation, etag: None };
     let node = match entry.node {
         Node::File { content, .. } => NewNode::File(content),
         Node::Symlink { target } => NewNode::Symlink(target),
@@ -292,7 +303,8 @@ fn copy_entry(tx: &mut Tx<'_>, relocation: &Relocation) -> Result<Entry> {
         node,
         mode: entry.mode,
         modified_ns: entry.modified_ns,
-        if_generation: None,
+        xattrs: Some(entry.xattrs),
+        condition,
     };
     let reach = Reach::of(tx.conn(), *by, target.account)?;
     reach.require_write(target)?;
@@ -317,7 +329,7 @@ fn remove(tx: &mut Tx<'_>, removal: &Removal) -> Result<EntryId> {
         let message = format!("{at} is a folder; say so to remove it with all below it");
         return Err(Error::field("recursive", message));
     }
-    check_generation(&at.path, Some(&entry), removal.if_generation)?;
+    check(&at.path, Some(&entry), &removal.condition)?;
     remove_row(tx, &entry, *now)?;
     Ok(entry.id)
 }

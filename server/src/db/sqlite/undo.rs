@@ -18,7 +18,7 @@ use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{journal, trash, versions};
 use crate::db::{CommitPlan, Undo, Undone};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, Entry, EntryId, FileName, Mode, Modseq, TreePath};
+use crate::model::{AccountId, Entry, EntryId, FileName, Mode, Modseq, TreePath, Xattrs};
 
 /// Commits that are looked at to find the last one of a tree.
 const LOOKED_AT: usize = 1_000;
@@ -28,11 +28,12 @@ const CHANGED_SINCE_MAX: usize = 20_000;
 const STEPS_MAX: usize = 4_096;
 
 /// An entry of which a commit changed nothing but these, and what they were.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Adjusted {
     pub(super) entry: EntryId,
     pub(super) mode: Mode,
     pub(super) modified_ns: i64,
+    pub(super) xattrs: Xattrs,
 }
 
 /// The numbers that a commit gave.
@@ -334,7 +335,7 @@ impl Back {
                 merge.put_back(tx, entry.clone(), &before)?;
                 self.undone.restored += 1;
             } else if let Some(was) = was.get(&entry.id) {
-                merge.readjust(tx, entry.clone(), (was.mode, was.modified_ns))?;
+                merge.readjust(tx, entry.clone(), was)?;
                 self.undone.adjusted += 1;
             }
         }

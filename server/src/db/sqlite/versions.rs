@@ -3,16 +3,19 @@
 use rusqlite::{Connection, Row};
 
 use crate::db::sqlite::contents::Provenance;
-use crate::db::sqlite::merge::{Merge, check_generation};
+use crate::db::sqlite::merge::{Merge, check};
 use crate::db::sqlite::quota;
 use crate::db::sqlite::reach::Reach;
-use crate::db::sqlite::rows::{all, all_once, content, one};
+use crate::db::sqlite::rows::{all, all_once, content, one, xattrs};
 use crate::db::sqlite::writer::Tx;
 use crate::db::{NewNode, Reversion, StagedEntry, Version};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, At, Content, Entry, EntryId, Modseq, Node, TreePath, VersionId};
+use crate::model::{
+    AccountId, At, Condition, Content, Entry, EntryId, Modseq, Node, TreePath, VersionId,
+};
 
-const PAST: &str = "SELECT id, generation, size, digest, content, mode, modified_ns, replaced_at
+const PAST: &str =
+    "SELECT id, generation, size, digest, content, mode, modified_ns, xattrs, replaced_at
      FROM version WHERE entry = ?1 AND generation < ?2 ORDER BY generation DESC LIMIT ?3";
 
 /// A file's versions, the newest first.
@@ -28,8 +31,9 @@ pub(super) fn list(
     let before = before.unwrap_or(Modseq(i64::MAX));
     let mut versions = Vec::new();
     if entry.generation < before {
-        let Entry { generation, mode, modified_ns, .. } = entry;
-        versions.push(Version { id, generation, content, mode, modified_ns, replaced_at: None });
+        let Entry { generation, mode, modified_ns, xattrs, .. } = entry;
+        let replaced_at = None;
+        versions.push(Version { id, generation, content, mode, modified_ns, xattrs, replaced_at });
     }
     let left = limit.saturating_sub(versions.len());
     versions.extend(all(conn, PAST, (entry.id, before, left), version)?);
@@ -43,20 +47,21 @@ pub(super) fn revert(tx: &mut Tx<'_>, reversion: &Reversion) -> Result<Entry> {
     let entry = reach.required(at)?;
     reach.require_write(at)?;
     let (_, current) = content_of(at, &entry)?;
-    check_generation(&at.path, Some(&entry), reversion.if_generation)?;
+    check(&at.path, Some(&entry), &reversion.condition)?;
     let wanted = match reversion.version {
         Some(id) if id == current => return Ok(entry),
         Some(id) => by_id(tx.conn(), entry.id, id)?,
         None => before(tx.conn(), entry.id, entry.generation)?,
     };
-    let Some(Version { content, mode, modified_ns, .. }) = wanted else {
+    let Some(Version { content, mode, modified_ns, xattrs, .. }) = wanted else {
         return Err(match reversion.version {
             Some(id) => Error::not_found(format_args!("version {id} of {at}")),
             None => Error::new(Kind::FailedPrecondition, format!("{at} has no earlier version")),
         });
     };
     let (node, path) = (NewNode::File(content), TreePath::default());
-    let new = StagedEntry { path, node, mode, modified_ns, if_generation: None };
+    let (xattrs, condition) = (Some(xattrs), Condition::default());
+    let new = StagedEntry { path, node, mode, modified_ns, xattrs, condition };
     let mut merge = Merge::below(reach.top(), (at.account, Provenance::Held), *now);
     let put = merge.put(tx, &at.path, &new)?;
     merge.charge(tx)?;
@@ -74,7 +79,7 @@ fn content_of(at: &At, entry: &Entry) -> Result<(Content, VersionId)> {
 }
 
 fn by_id(conn: &Connection, entry: EntryId, id: VersionId) -> Result<Option<Version>> {
-    let sql = "SELECT id, generation, size, digest, content, mode, modified_ns, replaced_at
+    let sql = "SELECT id, generation, size, digest, content, mode, modified_ns, xattrs, replaced_at
                FROM version WHERE id = ?1 AND entry = ?2";
     one(conn, sql, (id, entry), version)
 }
@@ -95,6 +100,7 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
         content: content(row)?,
         mode: row.get("mode")?,
         modified_ns: row.get("modified_ns")?,
+        xattrs: xattrs(row)?,
         replaced_at: row.get("replaced_at")?,
     })
 }

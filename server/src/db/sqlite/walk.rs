@@ -63,7 +63,7 @@ fn bytes_of(listed: &Listed) -> usize {
         Node::Symlink { target } => target.len(),
         Node::File { .. } | Node::Folder => 0,
     };
-    names + target + ENTRY_BYTES
+    names + target + listed.entry.xattrs.bytes() + ENTRY_BYTES
 }
 
 struct Walk<'a> {
