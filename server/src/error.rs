@@ -44,6 +44,12 @@ pub enum Kind {
     Aborted,
     /// The state of things forbids it; the message says what to do first.
     FailedPrecondition,
+    /// A link is past its time.
+    LinkExpired,
+    /// A link was used as often as it may be.
+    LinkUsedUp,
+    /// A link needs a password, and this is not it.
+    LinkPassword,
     /// A commit names chunks that are not there, or are not this account's.
     ChunksMissing,
     /// It would not fit into the account's quota.
@@ -84,6 +90,9 @@ impl Kind {
             Self::GenerationMismatch => "GENERATION_MISMATCH",
             Self::Aborted => "ABORTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::LinkExpired => "LINK_EXPIRED",
+            Self::LinkUsedUp => "LINK_USED_UP",
+            Self::LinkPassword => "LINK_PASSWORD",
             Self::ChunksMissing => "CHUNKS_MISSING",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::DiskFull => "DISK_FULL",

@@ -18,6 +18,10 @@ pub enum Use {
     Access,
     /// Is exchanged for new ones.
     Refresh,
+    /// Opens what somebody shares with whoever has it.
+    Link,
+    /// Goes with every call of whoever opened a link.
+    Ticket,
 }
 
 impl Use {
@@ -25,6 +29,8 @@ impl Use {
         match self {
             Self::Access => "dpt_",
             Self::Refresh => "dpr_",
+            Self::Link => "dpl_",
+            Self::Ticket => "dpv_",
         }
     }
 }

@@ -54,10 +54,8 @@ impl Guesses {
             let wait = u64::try_from(window.began + WINDOW_MS - now).unwrap_or(0);
             let wait = Duration::from_millis(wait);
             tracing::info!(account = ?name, "too many wrong passwords");
-            let message = format!(
-                "too many wrong passwords for this account; try again in {} seconds",
-                wait.as_secs() + 1
-            );
+            let message =
+                format!("too many wrong passwords; try again in {} seconds", wait.as_secs() + 1);
             return Err(Error::new(Kind::RateLimited, message).with(Detail::Retry(wait)));
         }
         window.count += 1;

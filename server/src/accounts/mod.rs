@@ -7,6 +7,7 @@
 mod groups;
 mod guesses;
 mod known;
+mod links;
 mod setup;
 
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use crate::model::{AccountName, Caller, Limits, SessionId};
 use crate::password::Passwords;
 use crate::token::{PlainToken, Use};
 
-pub use crate::db::{Account, Group, Member, Session};
+pub use crate::db::{Account, EntryKind, Group, Link, LinkUse, Member, Session};
 use guesses::{Guesses, remembered};
 use known::Known;
+pub use links::{LinkTerms, Opened};
 pub use setup::SetupCode;
 
 /// How often an open stream asks whether its login is still good.

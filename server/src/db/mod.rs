@@ -10,6 +10,7 @@ mod changes;
 mod commits;
 mod contents;
 mod groups;
+mod links;
 mod mail;
 mod past;
 mod sharing;
@@ -28,6 +29,7 @@ pub use changes::{Change, ChangeItem, Changes, EntryKind, EntryOp, Page, Span, S
 pub use commits::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 pub use contents::{Arrived, ChunkState, Contents, NewContent, Upload};
 pub use groups::{Group, GroupAsker, Groups, Member, MemberChange};
+pub use links::{Dropped, Link, LinkUse, Links, NewLink, TICKET_IDLE_MS, Ticket};
 pub use mail::{
     AttachmentSource, Mail, NewAttachment, NewMessage, PREVIEW_CHARS, SendOutcome, Which,
 };
@@ -48,6 +50,7 @@ pub trait Db:
     + Commits
     + Past
     + Sharing
+    + Links
     + Mail
     + Changes
     + Upkeep

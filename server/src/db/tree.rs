@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, At, Condition, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId,
+    AccountId, At, By, Condition, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId,
     VersionId,
 };
 
@@ -113,7 +113,7 @@ pub struct Removal {
 #[async_trait]
 pub trait Tree {
     /// What stands at a path; `NotFound` otherwise.
-    async fn entry(&self, by: AccountId, at: &At) -> Result<Entry>;
+    async fn entry(&self, by: By, at: &At) -> Result<Entry>;
 
     /// Refuses unless what is at a path, or will be, may be changed.
     async fn require_write(&self, by: AccountId, at: &At) -> Result<()>;
@@ -122,16 +122,16 @@ pub trait Tree {
     async fn highest_right(&self, by: AccountId, account: AccountId) -> Result<Option<Right>>;
 
     /// A version, current or past, of an entry that can be seen.
-    async fn version(&self, by: AccountId, version: VersionId) -> Result<Seen>;
+    async fn version(&self, by: By, version: VersionId) -> Result<Seen>;
 
     /// Many versions, in order; `None` for what cannot be seen.
-    async fn versions(&self, by: AccountId, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>>;
+    async fn versions(&self, by: By, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>>;
 
     /// A folder's entries, or all below it, at most `limit` of them and no more than about 2 MiB of paths
     /// and targets; a file or symlink lists itself.
     async fn list(
         &self,
-        by: AccountId,
+        by: By,
         at: &At,
         recursive: bool,
         from: Position,

@@ -24,7 +24,7 @@ impl Files {
     ) -> Result<Entry> {
         let relocation = self.relocation(caller, (source, target), request).await?;
         let relocation = Relocation { if_absent, ..relocation };
-        let top = self.db.entry(caller.account, &relocation.source).await?;
+        let top = self.db.entry(caller.account.into(), &relocation.source).await?;
         if !top.node.is_folder() {
             return self.db.copy_entry(relocation).await;
         }
@@ -57,7 +57,7 @@ impl Files {
         commit.put(copied(TreePath::default(), top)).await?;
         let (mut from, mut first) = (Position::Start, None);
         loop {
-            let page = self.db.list(by, &source, true, from, COPIED_AT_ONCE).await?;
+            let page = self.db.list(by.into(), &source, true, from, COPIED_AT_ONCE).await?;
             let since = *first.get_or_insert(page.modseq);
             let last = page.entries.last().map(|listed| listed.path.clone());
             for listed in page.entries {
@@ -75,7 +75,7 @@ impl Files {
             }
         }
         commit.publish(request).await?;
-        self.db.entry(by, &target).await
+        self.db.entry(by.into(), &target).await
     }
 
     /// Refuses a copy that was read in pages while the tree changed.

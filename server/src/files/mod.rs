@@ -9,6 +9,7 @@ mod copy;
 mod history;
 mod sharing;
 mod source;
+mod visit;
 mod write;
 
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::content::Contents;
 use crate::db::{Db, Relocation, Removal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, AccountName, At, Caller, ChunkHash, Condition, Entry, Limits, Location, Mode, Right,
-    TreePath, UploadId,
+    AccountId, AccountName, At, Caller, ChunkHash, Condition, Entry, Limits, Location, Mode,
+    Reader, Right, TreePath, UploadId,
 };
 
 pub use crate::content::{ByteRange, ByteStream, Fill};
@@ -61,21 +62,21 @@ impl Files {
     }
 
     /// What stands at a path.
-    pub async fn stat(&self, caller: &Caller, at: &Location) -> Result<Entry> {
-        self.db.entry(caller.account, &self.at(caller, at).await?).await
+    pub async fn stat(&self, reader: &Reader, at: &Location) -> Result<Entry> {
+        self.db.entry(reader.by(), &self.read_at(reader, at).await?).await
     }
 
     /// A page of a folder's entries, or of all below it.
     pub async fn list(
         &self,
-        caller: &Caller,
+        reader: &Reader,
         at: &Location,
         recursive: bool,
         from: Position,
         limit: usize,
     ) -> Result<Listing> {
-        let at = self.at(caller, at).await?;
-        self.db.list(caller.account, &at, recursive, from, limit).await
+        let at = self.read_at(reader, at).await?;
+        self.db.list(reader.by(), &at, recursive, from, limit).await
     }
 
     /// Makes a folder.
@@ -160,6 +161,17 @@ impl Files {
     /// Where that is; `NotFound` in the tree of nobody.
     pub async fn at(&self, caller: &Caller, location: &Location) -> Result<At> {
         self.db.at(caller, location).await
+    }
+
+    /// Where that is to whoever reads it: what a link leads to is the root of all its paths.
+    async fn read_at(&self, reader: &Reader, location: &Location) -> Result<At> {
+        match (reader, &location.owner) {
+            (Reader::Account(caller), _) => self.at(caller, location).await,
+            (Reader::Visitor(_), Some(_)) => Err(Error::not_found(location)),
+            (Reader::Visitor(visitor), None) => {
+                Ok(At { account: visitor.owner, owner: None, path: location.path.clone() })
+            }
+        }
     }
 
     async fn relocation(

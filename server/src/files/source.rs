@@ -1,4 +1,4 @@
-//! What is read: versions and attachments that the caller may see, and their bytes. What is read in another's
+//! What is read: versions and attachments that whoever asks may see, and their bytes. What is read in another's
 //! tree is looked for again while it is read, so that a grant that is taken back ends it.
 
 use futures_util::stream::Stream;
@@ -6,7 +6,7 @@ use futures_util::stream::Stream;
 use crate::content::{ByteRange, ByteStream};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
-use crate::model::{Caller, Content, Location, MessageId, Node, Piece, VersionId};
+use crate::model::{By, Content, Location, MessageId, Node, Piece, Reader, VersionId};
 
 /// What to read the bytes of.
 #[derive(Clone, Debug)]
@@ -31,17 +31,20 @@ pub struct Readable {
 }
 
 impl Files {
-    /// What the caller may read.
-    pub async fn source(&self, caller: &Caller, source: &Source) -> Result<Readable> {
+    /// What may be read.
+    pub async fn source(&self, reader: &Reader, source: &Source) -> Result<Readable> {
         match source {
-            Source::Version(id) => self.version(caller, *id).await,
+            Source::Version(id) => self.version(reader, *id).await,
             Source::Attachment(message, index) => {
+                let Reader::Account(caller) = reader else {
+                    return Err(Error::not_found(format_args!("message {message}")));
+                };
                 let content = self.db.attachment(caller.account, *message, *index).await?;
                 Ok(Readable { content, version: None, shared: false })
             }
             Source::Path(at) => {
-                let entry = self.stat(caller, at).await?;
-                let shared = entry.account != caller.account;
+                let entry = self.stat(reader, at).await?;
+                let shared = reader.by() != By::Account(entry.account);
                 match entry.node {
                     Node::File { content, version } => {
                         Ok(Readable { content, version: Some(version), shared })
@@ -52,17 +55,17 @@ impl Files {
         }
     }
 
-    async fn version(&self, caller: &Caller, id: VersionId) -> Result<Readable> {
-        let found = self.versions(caller, vec![id]).await?;
+    async fn version(&self, reader: &Reader, id: VersionId) -> Result<Readable> {
+        let found = self.versions(reader, vec![id]).await?;
         found.into_iter().next().ok_or_else(|| Error::internal("files.version", "a version"))
     }
 
     /// Many versions; `NotFound` when one of them cannot be seen.
-    pub async fn versions(&self, caller: &Caller, ids: Vec<VersionId>) -> Result<Vec<Readable>> {
-        let found = self.db.versions(caller.account, ids.clone()).await?;
+    pub async fn versions(&self, reader: &Reader, ids: Vec<VersionId>) -> Result<Vec<Readable>> {
+        let found = self.db.versions(reader.by(), ids.clone()).await?;
         let readable = |(seen, id): (Option<crate::db::Seen>, VersionId)| {
             let seen = seen.ok_or_else(|| Error::not_found(format_args!("version {id}")))?;
-            let shared = seen.owner != caller.account;
+            let shared = reader.by() != By::Account(seen.owner);
             Ok(Readable { content: seen.content, version: Some(id), shared })
         };
         found.into_iter().zip(ids).map(readable).collect()
@@ -71,11 +74,11 @@ impl Files {
     /// Bytes of ranges of a content that may be read.
     pub fn read(
         &self,
-        caller: &Caller,
+        reader: &Reader,
         content: Content,
         ranges: Vec<ByteRange>,
     ) -> Result<ByteStream> {
-        self.contents.read(caller.account, content, ranges)
+        self.contents.read(reader.account(), content, ranges)
     }
 
     /// Chunks of a content that may be read, from byte `offset` on.
@@ -91,9 +94,9 @@ impl Files {
     /// All bytes of contents of at most one chunk each.
     pub fn read_whole(
         &self,
-        caller: &Caller,
+        reader: &Reader,
         contents: Vec<Content>,
     ) -> impl Stream<Item = Result<bytes::Bytes>> + Send + use<> {
-        self.contents.read_whole(caller.account, contents)
+        self.contents.read_whole(reader.account(), contents)
     }
 }

@@ -59,6 +59,7 @@ uuid_id! {
     #[doc = "A file of chunks."] PackId, "pack";
     #[doc = "A tree that is being staged."] CommitId, "commit";
     #[doc = "This store, from its first start on."] StoreId, "store";
+    #[doc = "A link: a grant to whoever holds its secret."] LinkId, "id";
 }
 
 /// An account's key inside the store; people know it by its name.

@@ -77,6 +77,8 @@ pub struct Limits {
     pub group_members_max: u32,
     /// Grants that one account has made.
     pub grants_max: u32,
+    /// Links that one account has made.
+    pub links_max: u32,
 }
 
 impl Default for Limits {
@@ -117,6 +119,7 @@ impl Default for Limits {
             watches_max: 64,
             group_members_max: 10_000,
             grants_max: 10_000,
+            links_max: 10_000,
         }
     }
 }

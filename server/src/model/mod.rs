@@ -14,13 +14,13 @@ mod path;
 mod sharing;
 mod xattrs;
 
-pub use caller::Caller;
+pub use caller::{By, Caller, Reader, Visitor};
 pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
 pub use condition::{Condition, Etag};
 pub use content::{Content, Digest, ManifestHasher, ManifestKey, Piece, chunker};
 pub use entry::{Entry, Mode, Node, SYMLINK_BYTES_MAX};
 pub use ids::{
-    AccountId, CommitId, EntryId, MessageId, Modseq, PackId, RequestId, SessionId, StoreId,
+    AccountId, CommitId, EntryId, LinkId, MessageId, Modseq, PackId, RequestId, SessionId, StoreId,
     ThreadId, UploadId, VersionId,
 };
 pub use limits::Limits;

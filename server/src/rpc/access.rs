@@ -8,6 +8,8 @@ pub enum Access {
     Public,
     /// Whoever brings a good token.
     Account,
+    /// The same, and whoever has opened a link: as far as that leads.
+    Visitor,
     /// An administrator.
     Admin,
 }
@@ -21,7 +23,7 @@ pub enum Shape {
     Stream,
 }
 
-use Access::{Account, Admin, Public};
+use Access::{Account, Admin, Public, Visitor};
 use Shape::{Stream, Unary};
 
 const RULES: &[(&str, Access, Shape)] = &[
@@ -45,10 +47,10 @@ const RULES: &[(&str, Access, Shape)] = &[
     ("/depot.admin.v1.AdminService/EnableAccount", Admin, Unary),
     ("/depot.admin.v1.AdminService/SetPassword", Admin, Unary),
     ("/depot.admin.v1.AdminService/SetQuota", Admin, Unary),
-    ("/depot.files.v1.FilesService/Write", Account, Stream),
-    ("/depot.files.v1.FilesService/Read", Account, Stream),
-    ("/depot.files.v1.FilesService/Stat", Account, Unary),
-    ("/depot.files.v1.FilesService/List", Account, Unary),
+    ("/depot.files.v1.FilesService/Write", Visitor, Stream),
+    ("/depot.files.v1.FilesService/Read", Visitor, Stream),
+    ("/depot.files.v1.FilesService/Stat", Visitor, Unary),
+    ("/depot.files.v1.FilesService/List", Visitor, Unary),
     ("/depot.files.v1.FilesService/MakeFolder", Account, Unary),
     ("/depot.files.v1.FilesService/Move", Account, Unary),
     // A large tree is staged in jobs; its length is bounded by the commit's limits, not by a clock.
@@ -57,9 +59,9 @@ const RULES: &[(&str, Access, Shape)] = &[
     ("/depot.files.v1.FilesService/Missing", Account, Unary),
     ("/depot.files.v1.FilesService/Fill", Account, Stream),
     ("/depot.files.v1.FilesService/Commit", Account, Stream),
-    ("/depot.files.v1.FilesService/ReadManifest", Account, Stream),
-    ("/depot.files.v1.FilesService/ReadChunks", Account, Stream),
-    ("/depot.files.v1.FilesService/ReadMany", Account, Stream),
+    ("/depot.files.v1.FilesService/ReadManifest", Visitor, Stream),
+    ("/depot.files.v1.FilesService/ReadChunks", Visitor, Stream),
+    ("/depot.files.v1.FilesService/ReadMany", Visitor, Stream),
     ("/depot.files.v1.HistoryService/ListVersions", Account, Unary),
     ("/depot.files.v1.HistoryService/RestoreVersion", Account, Unary),
     ("/depot.files.v1.HistoryService/ListTrash", Account, Unary),
@@ -71,6 +73,10 @@ const RULES: &[(&str, Access, Shape)] = &[
     ("/depot.files.v1.SharingService/Revoke", Account, Unary),
     ("/depot.files.v1.SharingService/ListGrants", Account, Unary),
     ("/depot.files.v1.SharingService/ListShared", Account, Unary),
+    ("/depot.files.v1.SharingService/MakeLink", Account, Unary),
+    ("/depot.files.v1.SharingService/ListLinks", Account, Unary),
+    ("/depot.files.v1.SharingService/RevokeLink", Account, Unary),
+    ("/depot.files.v1.SharingService/OpenLink", Public, Unary),
     ("/depot.mail.v1.MailService/Send", Account, Unary),
     ("/depot.mail.v1.MailService/FetchUnread", Account, Stream),
     ("/depot.mail.v1.MailService/Ack", Account, Unary),
@@ -123,6 +129,6 @@ mod tests {
             .filter(|(path, access, _)| *access == Access::Public && path.starts_with("/depot."))
             .filter_map(|(path, ..)| path.rsplit('/').next())
             .collect();
-        assert_eq!(public, ["ServerInfo", "Setup", "Login", "Refresh"]);
+        assert_eq!(public, ["ServerInfo", "Setup", "Login", "Refresh", "OpenLink"]);
     }
 }

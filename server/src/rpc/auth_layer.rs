@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 
 use crate::accounts::Accounts;
 use crate::error::{Error, Kind, Result};
-use crate::model::Caller;
+use crate::model::{Caller, Reader};
 use crate::rpc::access::{Access, Shape, rule};
 use crate::rpc::status::status;
 
@@ -72,11 +72,16 @@ where
             };
             let epoch = accounts.epoch();
             let caller = match judge(&accounts, access, request.headers()).await {
-                Ok(Some(caller)) => caller,
+                Ok(Some(Reader::Account(caller))) => caller,
+                Ok(Some(visitor)) => {
+                    // What a visitor reads ends with the link, which is looked for where it is read.
+                    request.extensions_mut().insert(visitor);
+                    return inner.call(request).await;
+                }
                 Ok(None) => return inner.call(request).await,
                 Err(error) => return Ok(status(error).into_http()),
             };
-            request.extensions_mut().insert(caller.clone());
+            request.extensions_mut().insert(Reader::Account(caller.clone()));
             match shape {
                 Shape::Unary => inner.call(request).await,
                 Shape::Stream => {
@@ -88,16 +93,22 @@ where
     }
 }
 
-async fn judge(accounts: &Accounts, access: Access, headers: &HeaderMap) -> Result<Option<Caller>> {
+async fn judge(accounts: &Accounts, access: Access, headers: &HeaderMap) -> Result<Option<Reader>> {
     if access == Access::Public {
         return Ok(None);
     }
-    let caller = accounts.authenticate(bearer(headers)?).await?;
+    let token = bearer(headers)?;
+    if access == Access::Visitor
+        && let Some(visitor) = accounts.visitor(token).await?
+    {
+        return Ok(Some(Reader::Visitor(visitor)));
+    }
+    let caller = accounts.authenticate(token).await?;
     tracing::Span::current().record("account", caller.name.as_str());
     if access == Access::Admin && !caller.admin {
         return Err(Error::new(Kind::PermissionDenied, "only administrators may do this"));
     }
-    Ok(Some(caller))
+    Ok(Some(Reader::Account(caller)))
 }
 
 /// Resolves when the login has ended.
@@ -162,8 +173,18 @@ fn bearer(headers: &HeaderMap) -> Result<&str> {
 
 /// The caller that the layer found.
 pub(super) fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
-    request.extensions().get::<Caller>().cloned().ok_or_else(|| {
-        // Only a public call gets here without one.
-        status(Error::new(Kind::Unauthenticated, "this call needs a token"))
-    })
+    match request.extensions().get::<Reader>() {
+        Some(Reader::Account(caller)) => Ok(caller.clone()),
+        // Only a public call gets here without one, and only one that is for visitors too with theirs.
+        _ => Err(status(Error::new(Kind::Unauthenticated, "this call needs an account's token"))),
+    }
+}
+
+/// Who reads: the caller that the layer found, or whoever holds a link.
+pub(super) fn reader<T>(request: &tonic::Request<T>) -> Result<Reader, Status> {
+    request
+        .extensions()
+        .get::<Reader>()
+        .cloned()
+        .ok_or_else(|| status(Error::new(Kind::Unauthenticated, "this call needs a token")))
 }

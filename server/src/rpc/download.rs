@@ -1,8 +1,6 @@
 //! Streams of bytes that go out: Read, ReadManifest, ReadChunks and ReadMany. One that reads what another
 //! account has shared ends soon after that is no longer so.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use depot_proto::files::read_response::Part as ReadPart;
 use depot_proto::files::{
@@ -14,35 +12,33 @@ use tonic::Status;
 
 use crate::error::{Error, Kind, Result};
 use crate::files::{ByteRange, ByteStream, Files, Readable, Source};
-use crate::model::{Caller, Content, Location, Node, Piece, VersionId};
+use crate::model::{By, Content, Location, Node, Piece, Reader, VersionId};
 use crate::rpc::DATA_BYTES;
 use crate::rpc::convert::{entry, source};
 use crate::rpc::files::Answers;
+use crate::rpc::shared::answered;
 use crate::rpc::status::status;
 
 /// Chunks in one answer of ReadManifest: 144 KiB.
 const MANIFEST_PIECES: usize = 4_096;
 
-/// How often it is looked up whether what is being read is still shared.
-const SHARED_CHECKED: Duration = Duration::from_secs(1);
-
 /// One file: its entry, then its bytes.
 pub(super) async fn read(
     files: &Files,
-    caller: &Caller,
+    reader: &Reader,
     wanted: ReadRequest,
 ) -> Result<Answers<ReadResponse>> {
     let at = Location::parse(&wanted.path, "path")?;
-    let found = files.stat(caller, &at).await?;
+    let found = files.stat(reader, &at).await?;
     let Node::File { content, version } = found.node else {
         return Err(Error::new(Kind::FailedPrecondition, format!("{at} is no file")));
     };
     let readable = match wanted.version.as_str() {
         "" => {
-            let shared = found.account != caller.account;
+            let shared = reader.by() != By::Account(found.account);
             Readable { content, version: Some(version), shared }
         }
-        id => files.source(caller, &Source::Version(VersionId::parse(id)?)).await?,
+        id => files.source(reader, &Source::Version(VersionId::parse(id)?)).await?,
     };
     let content = readable.content;
     if wanted.offset > content.size {
@@ -51,19 +47,19 @@ pub(super) async fn read(
     }
     let rest = content.size - wanted.offset;
     let length = wanted.length.map_or(rest, |length| length.min(rest));
-    let bytes = files.read(caller, content, vec![ByteRange { offset: wanted.offset, length }])?;
+    let bytes = files.read(reader, content, vec![ByteRange { offset: wanted.offset, length }])?;
     let info = ReadResponse { part: Some(ReadPart::Entry(entry(&at, found))) };
     let data = sliced(bytes).map_ok(|data| ReadResponse { part: Some(ReadPart::Data(data)) });
-    Ok(while_shared(files, caller, &[readable], stream::iter([Ok(info)]).chain(data)))
+    Ok(answered(files, reader, &[readable], stream::iter([Ok(info)]).chain(data)))
 }
 
 /// The chunks of a content.
 pub(super) async fn read_manifest(
     files: &Files,
-    caller: &Caller,
+    reader: &Reader,
     wanted: ReadManifestRequest,
 ) -> Result<Answers<ReadManifestResponse>> {
-    let Readable { content, version, .. } = files.source(caller, &source(wanted.source)?).await?;
+    let Readable { content, version, .. } = files.source(reader, &source(wanted.source)?).await?;
     let first = ReadManifestResponse {
         size: content.size,
         blake3: content.digest.0.to_vec().into(),
@@ -93,7 +89,7 @@ pub(super) async fn read_manifest(
 /// Ranges of a content.
 pub(super) async fn read_chunks(
     files: &Files,
-    caller: &Caller,
+    reader: &Reader,
     wanted: ReadChunksRequest,
     ranges_max: usize,
 ) -> Result<Answers<ReadChunksResponse>> {
@@ -101,21 +97,21 @@ pub(super) async fn read_chunks(
         let problem = format!("{} ranges, at most {ranges_max} are taken", wanted.ranges.len());
         return Err(Error::field("ranges", problem));
     }
-    let readable = files.source(caller, &source(wanted.source)?).await?;
+    let readable = files.source(reader, &source(wanted.source)?).await?;
     let ranges = wanted
         .ranges
         .iter()
         .map(|range| ByteRange { offset: range.offset, length: range.length })
         .collect();
-    let bytes = files.read(caller, readable.content, ranges)?;
+    let bytes = files.read(reader, readable.content, ranges)?;
     let answers = sliced(bytes).map_ok(|data| ReadChunksResponse { data });
-    Ok(while_shared(files, caller, &[readable], answers))
+    Ok(answered(files, reader, &[readable], answers))
 }
 
 /// Many contents; small ones share messages.
 pub(super) async fn read_many(
     files: &Files,
-    caller: &Caller,
+    reader: &Reader,
     wanted: ReadManyRequest,
     ids_max: usize,
 ) -> Result<Answers<ReadManyResponse>> {
@@ -124,37 +120,11 @@ pub(super) async fn read_many(
         return Err(Error::field("versions", problem));
     }
     let ids = wanted.versions.iter().map(|id| VersionId::parse(id)).collect::<Result<Vec<_>>>()?;
-    let readable = files.versions(caller, ids).await?;
+    let readable = files.versions(reader, ids).await?;
     let contents = readable.iter().map(|readable| readable.content).collect();
-    let (reader, by) = (files.clone(), caller.clone());
-    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&reader, &by)).flatten();
-    Ok(while_shared(files, caller, &readable, gathered(Box::pin(parts))))
-}
-
-/// Ends an answer when what it reads is no longer shared with the caller.
-fn while_shared<T: Send + 'static>(
-    files: &Files,
-    caller: &Caller,
-    readable: &[Readable],
-    answers: impl Stream<Item = Result<T, Status>> + Send + 'static,
-) -> Answers<T> {
-    let shared = readable.iter().filter(|readable| readable.shared);
-    let ids: Vec<VersionId> = shared.filter_map(|readable| readable.version).collect();
-    if ids.is_empty() {
-        return Box::pin(answers);
-    }
-    let state = (Box::pin(answers), files.clone(), caller.clone(), Instant::now());
-    Box::pin(stream::try_unfold(state, move |(mut answers, files, caller, mut checked)| {
-        let ids = ids.clone();
-        async move {
-            let next = answers.try_next().await?;
-            if checked.elapsed() >= SHARED_CHECKED {
-                files.versions(&caller, ids).await.map_err(status)?;
-                checked = Instant::now();
-            }
-            Ok(next.map(|answer| (answer, (answers, files, caller, checked))))
-        }
-    }))
+    let (from, by) = (files.clone(), reader.clone());
+    let parts = stream::iter(runs(contents)).map(move |run| run.parts(&from, &by)).flatten();
+    Ok(answered(files, reader, &readable, gathered(Box::pin(parts))))
 }
 
 /// Neighbours in a ReadMany: one-chunk contents are read together, a longer one is streamed by itself.
@@ -178,10 +148,10 @@ fn runs(contents: Vec<Content>) -> Vec<Run> {
 }
 
 impl Run {
-    fn parts(self, files: &Files, caller: &Caller) -> Parts {
+    fn parts(self, files: &Files, reader: &Reader) -> Parts {
         match self {
             Self::Small(first, contents) => {
-                let whole = stream::iter(first..).zip(files.read_whole(caller, contents));
+                let whole = stream::iter(first..).zip(files.read_whole(reader, contents));
                 let pieces = whole.map(|(index, data)| {
                     let data = data.map_err(status)?;
                     Ok::<_, Status>(stream::iter(pieces_of(index, data)).map(Ok))
@@ -191,7 +161,7 @@ impl Run {
             Self::Long(index, content) => {
                 let whole = ByteRange { offset: 0, length: content.size };
                 let last = ReadManyPart { index, data: Bytes::new(), last: true };
-                match files.read(caller, content, vec![whole]) {
+                match files.read(reader, content, vec![whole]) {
                     Ok(bytes) => {
                         let part = move |data| ReadManyPart { index, data, last: false };
                         Box::pin(sliced(bytes).map_ok(part).chain(stream::iter([Ok(last)])))

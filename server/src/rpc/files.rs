@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::error::{Error, Result};
 use crate::files::Position;
-use crate::model::{Caller, ChunkHash, Location};
-use crate::rpc::auth_layer::caller;
+use crate::model::{Caller, ChunkHash, Location, Reader};
+use crate::rpc::auth_layer::{caller, reader};
 use crate::rpc::call::to_its_end;
 use crate::rpc::convert::{beside, condition, digest_of, entry, mode, request, upload_for};
 use crate::rpc::status::status;
@@ -34,14 +34,14 @@ impl FilesRpc {
         Self(rooms)
     }
 
-    async fn list(&self, caller: &Caller, wanted: ListRequest) -> Result<ListResponse> {
+    async fn list(&self, reader: &Reader, wanted: ListRequest) -> Result<ListResponse> {
         let at = Location::parse(&wanted.path, "path")?;
         let from = match page_token::decode(&wanted.page_token)? {
             None => Position::Start,
             Some(path) => Position::After(Location::parse(&path, "page_token")?.path),
         };
         let size = page_token::size(wanted.page_size, 1_000, 5_000);
-        let page = self.0.files.list(caller, &at, wanted.recursive, from, size).await?;
+        let page = self.0.files.list(reader, &at, wanted.recursive, from, size).await?;
         let last = page.entries.last().filter(|_| page.more).map(|last| last.path.to_string());
         Ok(ListResponse {
             entries: page
@@ -115,8 +115,8 @@ impl FilesService for FilesRpc {
         &self,
         request: Request<Streaming<WriteRequest>>,
     ) -> Result<Response<WriteResponse>, Status> {
-        let caller = caller(&request)?;
-        let entry = upload::write(&self.0.files, &caller, request.into_inner()).await?;
+        let reader = reader(&request)?;
+        let entry = upload::write(&self.0.files, &reader, request.into_inner()).await?;
         Ok(Response::new(WriteResponse { entry: Some(entry) }))
     }
 
@@ -124,21 +124,21 @@ impl FilesService for FilesRpc {
         &self,
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
-        let caller = caller(&request)?;
-        let answers = download::read(&self.0.files, &caller, request.into_inner()).await;
+        let reader = reader(&request)?;
+        let answers = download::read(&self.0.files, &reader, request.into_inner()).await;
         answers.map(Response::new).map_err(status)
     }
 
     async fn stat(&self, request: Request<StatRequest>) -> Result<Response<StatResponse>, Status> {
-        let caller = caller(&request)?;
+        let reader = reader(&request)?;
         let at = Location::parse(&request.into_inner().path, "path").map_err(status)?;
-        let found = self.0.files.stat(&caller, &at).await.map_err(status)?;
+        let found = self.0.files.stat(&reader, &at).await.map_err(status)?;
         Ok(Response::new(StatResponse { entry: Some(entry(&at, found)) }))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
-        let caller = caller(&request)?;
-        self.list(&caller, request.into_inner()).await.map(Response::new).map_err(status)
+        let reader = reader(&request)?;
+        self.list(&reader, request.into_inner()).await.map(Response::new).map_err(status)
     }
 
     async fn make_folder(
@@ -206,8 +206,8 @@ impl FilesService for FilesRpc {
         &self,
         request: Request<ReadManifestRequest>,
     ) -> Result<Response<Self::ReadManifestStream>, Status> {
-        let caller = caller(&request)?;
-        let answers = download::read_manifest(&self.0.files, &caller, request.into_inner()).await;
+        let reader = reader(&request)?;
+        let answers = download::read_manifest(&self.0.files, &reader, request.into_inner()).await;
         answers.map(Response::new).map_err(status)
     }
 
@@ -215,9 +215,9 @@ impl FilesService for FilesRpc {
         &self,
         request: Request<ReadChunksRequest>,
     ) -> Result<Response<Self::ReadChunksStream>, Status> {
-        let caller = caller(&request)?;
+        let reader = reader(&request)?;
         let max = self.0.limits.read_ranges_max as usize;
-        let answers = download::read_chunks(&self.0.files, &caller, request.into_inner(), max);
+        let answers = download::read_chunks(&self.0.files, &reader, request.into_inner(), max);
         answers.await.map(Response::new).map_err(status)
     }
 
@@ -225,9 +225,9 @@ impl FilesService for FilesRpc {
         &self,
         request: Request<ReadManyRequest>,
     ) -> Result<Response<Self::ReadManyStream>, Status> {
-        let caller = caller(&request)?;
+        let reader = reader(&request)?;
         let max = self.0.limits.read_many_ids_max as usize;
-        let answers = download::read_many(&self.0.files, &caller, request.into_inner(), max);
+        let answers = download::read_many(&self.0.files, &reader, request.into_inner(), max);
         answers.await.map(Response::new).map_err(status)
     }
 }

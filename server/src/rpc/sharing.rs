@@ -1,9 +1,11 @@
-//! SharingService: the words of grants.
+//! SharingService: the words of grants; those of links are in `links`.
 
 use depot_proto::files::sharing_service_server::SharingService;
 use depot_proto::files::{
     AccessGrant, GrantRequest, GrantResponse, ListGrantsRequest, ListGrantsResponse,
-    ListSharedRequest, ListSharedResponse, RevokeRequest, RevokeResponse, Right as ProtoRight,
+    ListLinksRequest, ListLinksResponse, ListSharedRequest, ListSharedResponse, MakeLinkRequest,
+    MakeLinkResponse, OpenLinkRequest, OpenLinkResponse, RevokeLinkRequest, RevokeLinkResponse,
+    RevokeRequest, RevokeResponse, Right as ProtoRight,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -13,7 +15,7 @@ use crate::model::{Caller, EntryId, Grantee, Location, Right};
 use crate::rpc::auth_layer::caller;
 use crate::rpc::convert::{digest_of, kind, request, time};
 use crate::rpc::status::status;
-use crate::rpc::{Rooms, page_token};
+use crate::rpc::{Rooms, links, page_token};
 
 /// Answers SharingService.
 pub(super) struct Sharing(Rooms);
@@ -102,6 +104,42 @@ fn grant(caller: &Caller, grant: Grant) -> AccessGrant {
 
 #[async_trait]
 impl SharingService for Sharing {
+    async fn make_link(
+        &self,
+        request: Request<MakeLinkRequest>,
+    ) -> Result<Response<MakeLinkResponse>, Status> {
+        let caller = caller(&request)?;
+        let made = links::make(&self.0.accounts, &caller, request.into_inner()).await;
+        made.map(Response::new).map_err(status)
+    }
+
+    async fn list_links(
+        &self,
+        request: Request<ListLinksRequest>,
+    ) -> Result<Response<ListLinksResponse>, Status> {
+        let caller = caller(&request)?;
+        let listed = links::list(&self.0.accounts, &caller, request.into_inner()).await;
+        listed.map(Response::new).map_err(status)
+    }
+
+    async fn revoke_link(
+        &self,
+        request: Request<RevokeLinkRequest>,
+    ) -> Result<Response<RevokeLinkResponse>, Status> {
+        let caller = caller(&request)?;
+        let revoked = links::revoke(&self.0.accounts, &caller, request.into_inner()).await;
+        revoked.map_err(status)?;
+        Ok(Response::new(RevokeLinkResponse {}))
+    }
+
+    async fn open_link(
+        &self,
+        request: Request<OpenLinkRequest>,
+    ) -> Result<Response<OpenLinkResponse>, Status> {
+        let opened = links::open(&self.0.accounts, request.into_inner()).await;
+        opened.map(Response::new).map_err(status)
+    }
+
     async fn grant(
         &self,
         request: Request<GrantRequest>,

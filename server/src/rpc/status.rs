@@ -53,10 +53,12 @@ pub(super) fn code(kind: Kind) -> Code {
         Kind::OutOfRange => Code::OutOfRange,
         Kind::NotFound | Kind::UnknownRecipient => Code::NotFound,
         Kind::PermissionDenied => Code::PermissionDenied,
-        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Unauthenticated | Kind::LinkPassword => Code::Unauthenticated,
         Kind::AlreadyExists | Kind::NameTwin => Code::AlreadyExists,
         Kind::GenerationMismatch | Kind::Aborted => Code::Aborted,
-        Kind::FailedPrecondition | Kind::ChunksMissing => Code::FailedPrecondition,
+        Kind::FailedPrecondition | Kind::ChunksMissing | Kind::LinkExpired | Kind::LinkUsedUp => {
+            Code::FailedPrecondition
+        }
         Kind::QuotaExceeded | Kind::DiskFull | Kind::LimitExceeded => Code::ResourceExhausted,
         Kind::RateLimited | Kind::Unavailable | Kind::ReadOnly => Code::Unavailable,
         Kind::DeadlineExceeded => Code::DeadlineExceeded,

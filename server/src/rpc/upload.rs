@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, Fill, Write, WriteHeader};
-use crate::model::{Caller, ChunkHash, Content, Entry, Location, Piece};
+use crate::model::{Caller, ChunkHash, Content, Entry, Location, Piece, Reader, TreePath};
 use crate::rpc::convert::{condition, digest, entry, mode, nanoseconds, request, upload_for};
 use crate::rpc::status::status;
 
@@ -23,7 +23,7 @@ const WAITED_FOR_MORE: Duration = Duration::from_secs(1);
 /// Takes one file to its end and makes it visible; one that breaks leaves nothing.
 pub(super) async fn write(
     files: &Files,
-    caller: &Caller,
+    reader: &Reader,
     mut parts: Streaming<WriteRequest>,
 ) -> Result<ProtoEntry, Status> {
     let Some(WritePart::Header(header)) = parts.message().await?.and_then(|first| first.part)
@@ -33,17 +33,26 @@ pub(super) async fn write(
     let parsed = write_header(&header).map_err(status)?;
     let at = parsed.path.clone();
     let expected = parsed.size;
-    let mut writing = files.write(caller, parsed).await.map_err(status)?;
+    let mut writing = files.write(reader, parsed).await.map_err(status)?;
     match write_parts(&mut writing, &mut parts, expected).await {
         Ok((size, blake3)) => {
             let finished = finish_write(writing, &header, (size, blake3)).await;
-            finished.map(|written| entry(&at, written)).map_err(status)
+            finished.map(|written| entry(&named(at, &written), written)).map_err(status)
         }
         Err(refusal) => {
             writing.abandon().await;
             Err(refusal)
         }
     }
+}
+
+/// Where a file is: one that was put through a link may have got another name.
+fn named(at: Location, written: &Entry) -> Location {
+    let mut names = at.path.names().to_vec();
+    if let (Some(last), Some(name)) = (names.last_mut(), &written.name) {
+        last.clone_from(name);
+    }
+    Location { path: TreePath::from(names), ..at }
 }
 
 fn write_header(header: &ProtoWriteHeader) -> Result<WriteHeader> {

@@ -37,7 +37,7 @@ async fn an_account_comes_with_the_root_of_its_tree(world: &World) {
     let found = db.account(&named("Ann")).await.unwrap().unwrap();
     assert_eq!((found.id, facts(&found)), (made.id, facts(&made)));
     let top = world.person(made.id, made.name).at("/");
-    let root = db.entry(made.id, &top).await.unwrap();
+    let root = db.entry(made.id.into(), &top).await.unwrap();
     assert!(root.node.is_folder() && root.parent.is_none() && root.account == made.id);
     assert_eq!(db.start(made.id).await.unwrap().modseq, Modseq(1));
     assert!(db.account(&named("bob")).await.unwrap().is_none());

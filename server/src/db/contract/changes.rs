@@ -301,7 +301,7 @@ async fn changes_carry_what_they_are_about(world: &World) {
     ann.commit("/d", vec![crate::db::contract::people::symlink("link", "a")]).await.unwrap();
     let changes = ann.changes(start).await;
     assert!(changes.iter().all(|change| change.at == world.now()));
-    let d = ann.db.entry(ann.id, &ann.at("/d")).await.unwrap();
+    let d = ann.db.entry(ann.id.into(), &ann.at("/d")).await.unwrap();
     assert_eq!(changes[1].modseq, entry.modseq);
     let item = |id, kind, path: &str, subtree| ChangeItem::Entry {
         id,

@@ -49,7 +49,7 @@ async fn a_commit_makes_everything_at_once(world: &World) {
     for listed in &outcome.entries {
         assert_eq!(
             listed.entry,
-            ann.db.entry(ann.id, &ann.at(&listed.path.to_string())).await.unwrap()
+            ann.db.entry(ann.id.into(), &ann.at(&listed.path.to_string())).await.unwrap()
         );
     }
     let made = ann.stat("/base/a").await.unwrap();
@@ -241,5 +241,5 @@ async fn commits_at_once_are_one_after_the_other(world: &World) {
     generations.dedup();
     assert_eq!((generations.len(), generations.last()), (17, Some(&last.generation)));
     assert_eq!(ann.used().await, 1 + 16 * 4, "no update was lost");
-    assert!(ann.db.version(ann.id, version(&first)).await.is_ok());
+    assert!(ann.db.version(ann.id.into(), version(&first)).await.is_ok());
 }

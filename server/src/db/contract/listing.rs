@@ -31,7 +31,8 @@ const NAMES: [&str; 11] = ["0", "a", "a-b", "A.b", "aa", "B", "c", "Z", "~", "\u
 async fn page_by_page(person: &Person, at: &str, recursive: bool, size: usize) -> Vec<String> {
     let (mut from, mut listed) = (Position::Start, Vec::new());
     loop {
-        let page = person.db.list(person.id, &person.at(at), recursive, from, size).await.unwrap();
+        let page =
+            person.db.list(person.id.into(), &person.at(at), recursive, from, size).await.unwrap();
         assert!(page.entries.len() <= size);
         listed.extend(paths(&page));
         assert!(listed.len() < 10_000, "it goes round in circles");
@@ -44,7 +45,7 @@ async fn page_by_page(person: &Person, at: &str, recursive: bool, size: usize) -
 
 async fn after(person: &Person, at: &str, recursive: bool, last: &TreePath) -> Vec<String> {
     let from = Position::After(last.clone());
-    paths(&person.db.list(person.id, &person.at(at), recursive, from, 10_000).await.unwrap())
+    paths(&person.db.list(person.id.into(), &person.at(at), recursive, from, 10_000).await.unwrap())
 }
 
 /// What the order of two paths must be: that of the folded names, from the top.
@@ -134,7 +135,8 @@ async fn a_folder_is_listed_in_the_order_of_its_folded_names(world: &World) {
     let expected: Vec<String> = NAMES.iter().map(|name| format!("/f/{name}")).collect();
     assert_eq!(ann.ls("/f").await, expected);
     assert_eq!(ann.ls("/").await, ["/f", "/other"]);
-    let page = ann.db.list(ann.id, &ann.at("/f"), false, Position::Start, 100).await.unwrap();
+    let page =
+        ann.db.list(ann.id.into(), &ann.at("/f"), false, Position::Start, 100).await.unwrap();
     assert_eq!(page.modseq, ann.db.start(ann.id).await.unwrap().modseq);
     assert_eq!(page.entries[1].entry, ann.stat("/f/a").await.unwrap());
 }
@@ -143,7 +145,8 @@ async fn a_file_lists_itself(world: &World) {
     let ann = world.account("ann").await;
     let entry = ann.put("/a/b", b"1").await;
     for recursive in [false, true] {
-        let listed = ann.db.list(ann.id, &ann.at("/a/b"), recursive, Position::Start, 9).await;
+        let listed =
+            ann.db.list(ann.id.into(), &ann.at("/a/b"), recursive, Position::Start, 9).await;
         let listed = listed.unwrap();
         assert_eq!(paths(&listed), ["/a/b"]);
         assert_eq!((&listed.entries[0].entry, listed.more), (&entry, false));
@@ -155,12 +158,13 @@ async fn what_cannot_be_listed_is_not_found(world: &World) {
     let (ann, bob) = (world.account("ann").await, world.account("bob").await);
     ann.put("/a/b", b"1").await;
     for (person, at) in [(&ann, "/none"), (&ann, "/a/b/c"), (&ann, "/A"), (&bob, "/a")] {
-        let listed = person.db.list(person.id, &person.at(at), true, Position::Start, 9).await;
+        let listed =
+            person.db.list(person.id.into(), &person.at(at), true, Position::Start, 9).await;
         assert_eq!(refused(listed), Kind::NotFound, "{at}");
     }
     assert_eq!(bob.tree("/").await, Vec::<String>::new());
     ann.rm("/a").await;
-    let listed = ann.db.list(ann.id, &ann.at("/a"), true, Position::Start, 9).await;
+    let listed = ann.db.list(ann.id.into(), &ann.at("/a"), true, Position::Start, 9).await;
     assert_eq!(refused(listed), Kind::NotFound);
 }
 
@@ -186,7 +190,7 @@ async fn a_page_of_another_folder_is_no_place_to_go_on_from(world: &World) {
     }
     let list = async |at: &str, recursive, last: &str| {
         let from = Position::After(path(last));
-        ann.db.list(ann.id, &ann.at(at), recursive, from, 9).await
+        ann.db.list(ann.id.into(), &ann.at(at), recursive, from, 9).await
     };
     for recursive in [false, true] {
         assert_eq!(refused(list("/e", recursive, "/a/b").await), Kind::InvalidArgument);
@@ -201,7 +205,8 @@ async fn a_page_of_long_paths_and_targets_is_cut_by_its_bytes(world: &World) {
     let target = "t".repeat(4_000);
     let links = (0..1_000).map(|number| symlink(&format!("{number:04}"), &target));
     ann.commit("/links", links.collect()).await.unwrap();
-    let page = ann.db.list(ann.id, &ann.at("/links"), false, Position::Start, 5_000).await.unwrap();
+    let page =
+        ann.db.list(ann.id.into(), &ann.at("/links"), false, Position::Start, 5_000).await.unwrap();
     assert!(page.more && (400..600).contains(&page.entries.len()), "{}", page.entries.len());
     let all: Vec<String> = (0..1_000).map(|number| format!("/links/{number:04}")).collect();
     assert!(page_by_page(&ann, "/links", true, 5_000).await == all);
@@ -215,6 +220,7 @@ async fn more_rows_than_are_fetched_at_once_are_listed(world: &World) {
     for size in [1_300, 1_299, 700, 512, 511] {
         assert!(page_by_page(&ann, "/many", false, size).await == all, "in pages of {size}");
     }
-    let page = ann.db.list(ann.id, &ann.at("/many"), false, Position::Start, 1_301).await.unwrap();
+    let page =
+        ann.db.list(ann.id.into(), &ann.at("/many"), false, Position::Start, 1_301).await.unwrap();
     assert!(!page.more && page.entries.len() == 1_300);
 }

@@ -10,6 +10,7 @@ mod contents;
 mod durability;
 mod ears;
 mod groups;
+mod links;
 mod listing;
 mod mail;
 mod merges;

@@ -108,8 +108,8 @@ async fn only_so_many_versions_of_a_file_are_kept(world: &World) {
     let found = ann.db.file_versions(ann.id, &ann.at("/file"), None, 999).await.unwrap();
     assert_eq!(found.iter().map(|version| version.generation.0).collect::<Vec<_>>(), kept);
     assert_eq!(ann.used().await, 1_010 + 2, "the current one, and a hundred before");
-    assert_eq!(refused(ann.db.version(ann.id, version(&put[1])).await), Kind::NotFound);
-    assert!(ann.db.version(ann.id, version(&put[2])).await.is_ok());
+    assert_eq!(refused(ann.db.version(ann.id.into(), version(&put[1])).await), Kind::NotFound);
+    assert!(ann.db.version(ann.id.into(), version(&put[2])).await.is_ok());
 }
 
 async fn versions_are_kept_for_a_time(world: &World) {
@@ -362,7 +362,8 @@ async fn undoing_puts_back_what_was_replaced(world: &World) {
     ];
     ann.commit("/t", first).await.unwrap();
     let shape = async || {
-        let page = ann.db.list(ann.id, &ann.at("/t"), true, crate::db::Position::Start, 99).await;
+        let page =
+            ann.db.list(ann.id.into(), &ann.at("/t"), true, crate::db::Position::Start, 99).await;
         let facts = |l: crate::db::Listed| {
             let Entry { id, mode, modified_ns, node, .. } = l.entry;
             let node = match node {

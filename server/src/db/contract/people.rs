@@ -172,7 +172,7 @@ impl Person {
     }
 
     pub(super) async fn stat(&self, at: &str) -> Result<Entry> {
-        self.db.entry(self.id, &self.at(at)).await
+        self.db.entry(self.id.into(), &self.at(at)).await
     }
 
     pub(super) async fn stands(&self, at: &str) -> bool {
@@ -220,13 +220,15 @@ impl Person {
 
     /// Everything below a folder, by path.
     pub(super) async fn tree(&self, at: &str) -> Vec<String> {
-        let page = self.db.list(self.id, &self.at(at), true, Position::Start, usize::MAX).await;
+        let page =
+            self.db.list(self.id.into(), &self.at(at), true, Position::Start, usize::MAX).await;
         paths(&page.unwrap())
     }
 
     /// What is in a folder, by path.
     pub(super) async fn ls(&self, at: &str) -> Vec<String> {
-        let page = self.db.list(self.id, &self.at(at), false, Position::Start, usize::MAX).await;
+        let page =
+            self.db.list(self.id.into(), &self.at(at), false, Position::Start, usize::MAX).await;
         paths(&page.unwrap())
     }
 
@@ -311,17 +313,17 @@ impl Visitor {
     }
 
     pub(super) async fn stat(&self, at: &str) -> Result<Entry> {
-        self.db().entry(self.person.id, &self.at(at)).await
+        self.db().entry(self.person.id.into(), &self.at(at)).await
     }
 
     pub(super) async fn tree(&self, at: &str) -> Result<Vec<String>> {
         let all = (true, Position::Start, usize::MAX);
-        let page = self.db().list(self.person.id, &self.at(at), all.0, all.1, all.2).await;
+        let page = self.db().list(self.person.id.into(), &self.at(at), all.0, all.1, all.2).await;
         page.map(|page| paths(&page))
     }
 
     pub(super) async fn read(&self, version: VersionId) -> Result<Content> {
-        let seen = self.db().version(self.person.id, version).await?;
+        let seen = self.db().version(self.person.id.into(), version).await?;
         assert_eq!(seen.owner, self.host.id);
         Ok(seen.content)
     }

@@ -32,7 +32,7 @@ async fn put(person: &Person, at: &str, number: u8, length: usize) -> VersionId 
 }
 
 async fn has_version(person: &Person, version: VersionId) -> bool {
-    person.db.versions(person.id, vec![version]).await.unwrap()[0].is_some()
+    person.db.versions(person.id.into(), vec![version]).await.unwrap()[0].is_some()
 }
 
 async fn reserve(person: &Person, bytes: u64) -> Result<()> {

@@ -357,7 +357,7 @@ async fn grants_are_listed_by_who_has_them(world: &World) {
     assert_eq!(seen[&bob.id], ["ann:/a @lab"]);
     let all = ["ann:/a @lab", "ann:/a/x carol", "bob:/of bob @lab", "bob:/of bob carol"];
     assert_eq!(seen[&carol.id], all);
-    let page = bob.db.list(bob.id, &bob.at("/"), true, Position::Start, 9).await.unwrap();
+    let page = bob.db.list(bob.id.into(), &bob.at("/"), true, Position::Start, 9).await.unwrap();
     assert_eq!(paths(&page), ["/of bob"], "sharing makes no entries");
 }
 

@@ -276,7 +276,7 @@ async fn abandoning_what_was_published_does_nothing(world: &World) {
     assert_eq!(ann.tree("/x/y").await, PATHS[1..]);
     assert_eq!(ann.stat("/x/y").await.unwrap().id, top);
     assert_eq!(refused(ann.db.publish(&staged, plan).await), Kind::Aborted, "once is enough");
-    let page = ann.db.list(ann.id, &ann.at("/"), true, Position::Start, 99).await.unwrap();
-    let unseen = ann.db.versions(ann.id, vec![VersionId::new()]).await.unwrap();
+    let page = ann.db.list(ann.id.into(), &ann.at("/"), true, Position::Start, 99).await.unwrap();
+    let unseen = ann.db.versions(ann.id.into(), vec![VersionId::new()]).await.unwrap();
     assert_eq!((page.entries.len(), unseen), (9, vec![None]));
 }

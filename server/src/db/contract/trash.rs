@@ -33,7 +33,10 @@ async fn a_move_keeps_what_it_moves(world: &World) {
     assert_eq!(moved.generation, second.generation, "the content is as it was");
     assert!(moved.placed > before.placed && moved.placed == moved.modseq);
     assert!(!ann.stands("/a/file").await);
-    assert!(ann.db.version(ann.id, version(&before)).await.is_ok(), "past versions come along");
+    assert!(
+        ann.db.version(ann.id.into(), version(&before)).await.is_ok(),
+        "past versions come along"
+    );
     let below = ann.stat("/b/c/other").await.unwrap();
     ann.mv("/b", "/a/d").await.unwrap();
     assert_eq!(ann.stat("/a/d/c/other").await.unwrap(), below, "what is below does not change");
@@ -62,7 +65,7 @@ async fn a_move_over_a_file_removes_that_softly(world: &World) {
     let target = ann.put("/target", b"target").await;
     let moved = ann.mv("/source", "/target").await.unwrap();
     assert_eq!((moved.id, ann.tree("/").await), (source.id, vec!["/target".to_owned()]));
-    assert_eq!(refused(ann.db.version(ann.id, version(&target)).await), Kind::NotFound);
+    assert_eq!(refused(ann.db.version(ann.id.into(), version(&target)).await), Kind::NotFound);
     assert_eq!(ann.used().await, 9, "it is in the trash");
     assert!(ann.db.purge_trash(i64::MAX).await.unwrap());
     assert_eq!(ann.used().await, 3);
@@ -149,7 +152,7 @@ async fn a_copy_over_a_file_is_a_new_version(world: &World) {
     let after = ann.cp("/a", "/b").await.unwrap();
     assert_eq!(after.id, before.id);
     assert!(after.generation > before.generation);
-    assert!(ann.db.version(ann.id, version(&before)).await.is_ok());
+    assert!(ann.db.version(ann.id.into(), version(&before)).await.is_ok());
     assert_eq!(ann.cp("/a", "/b").await.unwrap(), after, "the same content again");
     assert_eq!(ann.cp("/a", "/a").await.unwrap(), ann.stat("/a").await.unwrap());
     ann.mkdir("/folder").await;

@@ -45,12 +45,12 @@ async fn a_file_has_versions_and_rising_generations(world: &World) {
         before.push(now);
     }
     let ids: Vec<VersionId> = before.iter().map(version).collect();
-    let kept = ann.db.versions(ann.id, ids.clone()).await.unwrap();
+    let kept = ann.db.versions(ann.id.into(), ids.clone()).await.unwrap();
     let expected: Vec<_> = before.iter().map(|entry| Some(holds(entry))).collect();
     let kept: Vec<_> = kept.into_iter().map(|seen| seen.map(|seen| seen.content)).collect();
     assert_eq!(kept, expected);
-    assert_eq!(ann.db.version(ann.id, ids[0]).await.unwrap().content, content(b"one"));
-    assert_eq!(refused(ann.db.version(ann.id, VersionId::new()).await), Kind::NotFound);
+    assert_eq!(ann.db.version(ann.id.into(), ids[0]).await.unwrap().content, content(b"one"));
+    assert_eq!(refused(ann.db.version(ann.id.into(), VersionId::new()).await), Kind::NotFound);
 }
 
 async fn a_generation_is_never_used_again(world: &World) {
@@ -217,12 +217,12 @@ async fn versions_are_seen_by_their_owner_while_their_file_stands(world: &World)
     let alone = version(&ann.put("/alone", b"3").await);
     let seen = async |person: &Person| {
         let ids = vec![past, VersionId::new(), current, alone];
-        let found = person.db.versions(person.id, ids).await.unwrap();
+        let found = person.db.versions(person.id.into(), ids).await.unwrap();
         found.iter().map(Option::is_some).collect::<Vec<_>>()
     };
     assert_eq!(seen(&ann).await, [true, false, true, true]);
     assert_eq!(seen(&bob).await, [false; 4]);
-    assert_eq!(refused(bob.db.version(bob.id, current).await), Kind::NotFound);
+    assert_eq!(refused(bob.db.version(bob.id.into(), current).await), Kind::NotFound);
     ann.mv("/a", "/moved").await.unwrap();
     assert_eq!(seen(&ann).await, [true, false, true, true], "it stands elsewhere");
     ann.rm("/alone").await;

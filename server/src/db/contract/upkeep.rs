@@ -477,5 +477,5 @@ async fn who_uses_a_chunk_is_said_in_words(world: &World) {
     assert_eq!((all.len(), users(b"one", 2).await.len()), (5, 2), "{all:?}");
     assert_eq!(users(b"two", 99).await, ["ann:/d/long"]);
     assert_eq!(users(b"nobody's", 99).await, Vec::<String>::new());
-    assert!(ann.db.version(ann.id, past).await.is_ok());
+    assert!(ann.db.version(ann.id.into(), past).await.is_ok());
 }

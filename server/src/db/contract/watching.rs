@@ -163,7 +163,8 @@ impl Copy {
             self.known.retain(|_, known| !known.starts_with(&format!("{at}/")));
         }
         if all {
-            let below = ann.db.list(ann.id, &ann.at(&at), true, Position::Start, 10_000).await;
+            let below =
+                ann.db.list(ann.id.into(), &ann.at(&at), true, Position::Start, 10_000).await;
             match below {
                 Ok(below) => self.known.extend(
                     below

@@ -245,6 +245,38 @@ CREATE TABLE made_commit (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX made_commit_at ON made_commit (committed_at);
 
+-- Secrets that let whoever holds one read an entry, or put files into a folder.
+CREATE TABLE link (
+  id BLOB PRIMARY KEY,
+  -- SHA-256.
+  secret BLOB NOT NULL UNIQUE,
+  owner INTEGER NOT NULL REFERENCES account (id),
+  entry BLOB NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+  -- Whether it is for putting files into a folder, and for nothing else.
+  drops INTEGER NOT NULL,
+  password TEXT,
+  expires_at INTEGER,
+  uses_max INTEGER,
+  uses INTEGER NOT NULL DEFAULT 0,
+  made_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX link_owner ON link (owner, id);
+CREATE INDEX link_entry ON link (entry);
+
+-- What a link gives when it is opened.
+CREATE TABLE ticket (
+  -- SHA-256.
+  hash BLOB PRIMARY KEY,
+  link BLOB NOT NULL REFERENCES link (id) ON DELETE CASCADE,
+  expires_at INTEGER NOT NULL,
+  -- Bytes that the link led to when the first of them left; null before.
+  size INTEGER,
+  served INTEGER NOT NULL DEFAULT 0,
+  touched_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX ticket_link ON ticket (link);
+CREATE INDEX ticket_touched ON ticket (touched_at);
+
 -- What is left of rows that were purged, so that clients who were away hear of it.
 CREATE TABLE tombstone (
   account INTEGER NOT NULL,

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
+use crate::db::EntryKind;
+use crate::db::sqlite::changes::entry_kind;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, FOLDER, all, entry, one};
 use crate::error::{Error, Kind, Result};
@@ -130,8 +132,33 @@ impl<'a> Upwards<'a> {
 
     /// What is allowed on an entry in this folder; `None` too where that is gone.
     pub(super) fn right(&mut self, folder: EntryId, entry: EntryId) -> Result<Option<Right>> {
+        if entry == self.reach.top() {
+            // A link's own file: what is above it is nothing to whoever holds the link.
+            return Ok(self.reach.on(entry));
+        }
         let above = self.folder(folder)?.filter(|above| !above.gone);
         Ok(above.and_then(|above| above.right.max(self.reach.on(entry))))
+    }
+
+    /// Where an entry is and what it is; `None` in the trash.
+    pub(super) fn place(&mut self, id: EntryId) -> Result<Option<(TreePath, EntryKind)>> {
+        let sql = "SELECT parent, name, kind FROM entry WHERE id = ?1 AND removed = 0";
+        let row = one(self.conn, sql, [id], |row| {
+            Ok((row.get::<_, Option<EntryId>>(0)?, row.get::<_, String>(1)?, row.get(2)?))
+        })?;
+        let Some((parent, name, kind)) = row else {
+            return Ok(None);
+        };
+        let Some(parent) = parent else {
+            return Ok(Some((TreePath::default(), EntryKind::Folder)));
+        };
+        let above = self.folder(parent)?.filter(|above| !above.gone);
+        let Some(above) = above else {
+            return Ok(None);
+        };
+        let path = format!("{}/{name}", above.path);
+        let path = TreePath::parse_relative(path.trim_start_matches('/'), "path")?;
+        Ok(Some((path, entry_kind(kind))))
     }
 
     /// What is above an entry in this folder; `None` in a tree that is still being staged.

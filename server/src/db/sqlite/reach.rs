@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use crate::db::sqlite::paths::{by_id, child, root};
-use crate::db::sqlite::rows::all;
+use crate::db::sqlite::paths::{Upwards, by_id, child, root};
+use crate::db::sqlite::rows::{all, one};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, At, Entry, EntryId, Right, TreePath};
+use crate::model::{AccountId, At, By, Entry, EntryId, LinkId, Right, TreePath};
 
 /// What somebody may do in one tree.
 pub(super) struct Reach<'a> {
@@ -23,9 +23,24 @@ pub(super) struct Reach<'a> {
 
 impl<'a> Reach<'a> {
     /// What `by` may do in the tree of `account`.
-    pub(super) fn of(conn: &'a Connection, by: AccountId, account: AccountId) -> Result<Self> {
-        let granted = if by == account { None } else { Some(granted(conn, by, account)?) };
-        Ok(Self { conn, top: root(conn, account)?, granted })
+    pub(super) fn of(conn: &'a Connection, by: impl Into<By>, account: AccountId) -> Result<Self> {
+        match by.into() {
+            By::Account(by) => {
+                let granted = if by == account { None } else { Some(granted(conn, by, account)?) };
+                Ok(Self { conn, top: root(conn, account)?, granted })
+            }
+            By::Link(link) => Self::through(conn, link, account),
+        }
+    }
+
+    /// What whoever holds a link may do: its entry is all there is.
+    fn through(conn: &'a Connection, link: LinkId, account: AccountId) -> Result<Self> {
+        let sql = "SELECT entry FROM link WHERE id = ?1 AND owner = ?2 AND NOT drops";
+        let entry: Option<EntryId> = one(conn, sql, (link, account), |row| row.get(0))?;
+        let gone = || Error::not_found("what the link leads to");
+        let entry = entry.ok_or_else(gone)?;
+        Upwards::new(conn, account)?.place(entry)?.ok_or_else(gone)?;
+        Ok(Self { conn, top: entry, granted: Some(HashMap::from([(entry, Right::Read)])) })
     }
 
     /// What its owner may do.
@@ -38,7 +53,7 @@ impl<'a> Reach<'a> {
         self.conn
     }
 
-    /// The root of the tree.
+    /// The root of the tree, or what a link leads to.
     pub(super) fn top(&self) -> EntryId {
         self.top
     }

@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountId, ChunkHash, CommitId, Content, Digest, Entry, EntryId, FileName, ManifestKey,
+    AccountId, ChunkHash, CommitId, Content, Digest, Entry, EntryId, FileName, LinkId, ManifestKey,
     MessageId, Mode, Modseq, Node, PackId, RequestId, Right, SessionId, StoreId, ThreadId,
     UploadId, VersionId, Xattrs,
 };
@@ -27,7 +27,7 @@ macro_rules! stored_as_bytes {
 }
 
 stored_as_bytes! {
-    EntryId VersionId MessageId ThreadId SessionId RequestId UploadId PackId CommitId StoreId
+    EntryId VersionId MessageId ThreadId SessionId RequestId UploadId PackId CommitId StoreId LinkId
 }
 
 macro_rules! stored_as_number {

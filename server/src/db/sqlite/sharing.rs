@@ -6,14 +6,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use crate::db::sqlite::accounts::by_key;
-use crate::db::sqlite::changes::entry_kind;
 use crate::db::sqlite::paths::Upwards;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, groups};
-use crate::db::{EntryKind, Grant, GrantKey, Grants, NewGrant, Sharing};
+use crate::db::{Grant, GrantKey, Grants, NewGrant, Sharing};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, AccountName, EntryId, Grantee, GroupName, Right, TreePath};
 
@@ -198,35 +197,10 @@ fn found(conn: &Connection, rows: Vec<GrantRow>, limit: usize) -> Result<Grants>
     let mut grants = Vec::new();
     for row in rows {
         let GrantRow { key, owner, owner_name, grantee, right, granted_at } = row;
-        if let Some((path, kind)) = place(conn, owner, key.entry)? {
+        if let Some((path, kind)) = Upwards::new(conn, owner)?.place(key.entry)? {
             let (entry, owner) = (key.entry, owner_name);
             grants.push(Grant { entry, owner, path, kind, grantee, right, granted_at });
         }
     }
     Ok(Grants { grants, next })
-}
-
-/// Where an entry is now and what it is; `None` in the trash.
-fn place(
-    conn: &Connection,
-    owner: AccountId,
-    id: EntryId,
-) -> Result<Option<(TreePath, EntryKind)>> {
-    let sql = "SELECT parent, name, kind FROM entry WHERE id = ?1 AND removed = 0";
-    let row = one(conn, sql, [id], |row| {
-        Ok((row.get::<_, Option<EntryId>>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
-    })?;
-    let Some((parent, name, kind)) = row else {
-        return Ok(None);
-    };
-    let Some(parent) = parent else {
-        return Ok(Some((TreePath::default(), EntryKind::Folder)));
-    };
-    let above = Upwards::new(conn, owner)?.folder(parent)?.filter(|above| !above.gone);
-    let Some(above) = above else {
-        return Ok(None);
-    };
-    let path = format!("{}/{name}", above.path);
-    let path = TreePath::parse_relative(path.trim_start_matches('/'), "path")?;
-    Ok(Some((path, entry_kind(kind))))
 }

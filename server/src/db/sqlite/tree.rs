@@ -18,12 +18,12 @@ use crate::db::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, At, Condition, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId,
+    AccountId, At, By, Condition, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId,
 };
 
 #[async_trait]
 impl Tree for Sqlite {
-    async fn entry(&self, by: AccountId, at: &At) -> Result<Entry> {
+    async fn entry(&self, by: By, at: &At) -> Result<Entry> {
         let at = at.clone();
         self.read("tree.entry", move |conn| Reach::of(conn, by, at.account)?.required(&at)).await
     }
@@ -41,12 +41,12 @@ impl Tree for Sqlite {
             .await
     }
 
-    async fn version(&self, by: AccountId, version: VersionId) -> Result<Seen> {
+    async fn version(&self, by: By, version: VersionId) -> Result<Seen> {
         let found = self.versions(by, vec![version]).await?.pop().flatten();
         found.ok_or_else(|| Error::not_found(format_args!("version {version}")))
     }
 
-    async fn versions(&self, by: AccountId, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>> {
+    async fn versions(&self, by: By, versions: Vec<VersionId>) -> Result<Vec<Option<Seen>>> {
         self.read("tree.versions", move |conn| {
             let mut trees = Trees { conn, by, known: HashMap::new() };
             versions.iter().map(|id| trees.version(*id)).collect()
@@ -56,7 +56,7 @@ impl Tree for Sqlite {
 
     async fn list(
         &self,
-        by: AccountId,
+        by: By,
         at: &At,
         recursive: bool,
         from: Position,
@@ -118,7 +118,7 @@ impl Tree for Sqlite {
 /// The trees that versions are looked up in.
 struct Trees<'a> {
     conn: &'a Connection,
-    by: AccountId,
+    by: By,
     known: HashMap<AccountId, Upwards<'a>>,
 }
 

@@ -9,7 +9,7 @@ use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry};
 use crate::db::{Listed, Listing, Position};
 use crate::error::{Error, Result};
-use crate::model::{AccountId, At, Entry, EntryId, FileName, Node, TreePath};
+use crate::model::{At, By, Entry, EntryId, FileName, Node, TreePath};
 
 /// The most rows fetched at once from one folder.
 const FETCHED: usize = 512;
@@ -21,7 +21,7 @@ const ENTRY_BYTES: usize = 256;
 /// A page of a listing.
 pub(super) fn list(
     conn: &Connection,
-    by: AccountId,
+    by: By,
     (at, recursive): (&At, bool),
     from: &Position,
     limit: usize,
