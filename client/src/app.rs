@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
-use crate::connect::{Address, Asked, Dialer, Keeper, Login, Opening, Patience, Session, Trusted};
+use crate::connect::{
+    Address, Asked, Dialer, Keeper, Login, Opening, Patience, Pin, Session, Trusted,
+};
 use crate::error::{Error, Exit, Result};
 use crate::output::{Output, Style};
 use crate::settings::Environment;
@@ -188,6 +190,18 @@ impl App {
     }
 
     /// How long an unreachable server is tried again.
+    /// Connections that file data is spread over.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// The pin of the authority that a server is trusted by, where it is one.
+    pub(crate) fn trusted_pin(&self, address: &Address) -> Result<Option<Pin>> {
+        let remembered = self.state.load()?;
+        let asked = self.asked(self.known(address, &remembered))?;
+        Trusted::pin(asked)
+    }
+
     pub(crate) fn retry_for(&self) -> Duration {
         self.retry_for
     }

@@ -197,6 +197,12 @@ verbs! {
     Unshare => unshare, EACH;
     /// List what is shared, by you or with you
     Shares => shares, NOTHING;
+    /// Make a link for whoever has it
+    Link => link, "look with `depot links` whether it was made";
+    /// List your links
+    Links => links, NOTHING;
+    /// Take links back
+    Unlink => unlink, EACH;
     /// Make groups of accounts, to share with
     Group => group, "look with `depot group list` whether it was done";
     /// Send a message

@@ -17,6 +17,7 @@ mod cli;
 mod commands;
 mod connect;
 mod error;
+mod link;
 mod listing;
 mod mail;
 mod names;

@@ -77,7 +77,7 @@ pub(crate) fn from_stdin() -> Result<SecretString> {
 const GIVEN: &str = "--password-file FILE or --password-stdin";
 
 /// Typed once; `given` says how to do without.
-fn ask(app: &App, prompt: &str, given: &str) -> Result<SecretString> {
+pub(crate) fn ask(app: &App, prompt: &str, given: &str) -> Result<SecretString> {
     if !app.is_interactive() {
         return Err(Error::usage(format!("there is no password; give {given}")));
     }

@@ -14,6 +14,7 @@ use super::versions::meant;
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
+use crate::link::LinkArgs;
 use crate::listing;
 use crate::output::json;
 use crate::path::RemotePath;
@@ -30,11 +31,14 @@ const GOES_ON: &str = "what has arrived is kept; running it again goes on where 
 
 /// What `depot get` takes.
 #[derive(Args, Debug)]
-#[command(after_help = "The target is the new name; one that ends in / means into it.\n\
-                  Examples:\n  depot get /reports/q3.pdf .\n  depot get -r /photos photos")]
+#[command(
+    allow_missing_positional = true,
+    after_help = "The target is the new name; one that ends in / means into it.\n\
+                  Examples:\n  depot get /reports/q3.pdf .\n  depot get -r /photos photos"
+)]
 pub(crate) struct Arguments {
     /// Files, or folders with -r
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required_unless_present = "link", value_name = "REMOTE")]
     sources: Vec<String>,
     /// Where they go; - for stdout
     #[arg(value_name = "LOCAL")]
@@ -48,11 +52,15 @@ pub(crate) struct Arguments {
     /// Return only when all is on disk
     #[arg(long)]
     sync: bool,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 /// Something that was named on the command line.
 struct Remote {
     path: RemotePath,
+    /// The name that it has here; none for a root.
+    name: Option<String>,
     entry: Entry,
 }
 
@@ -64,9 +72,15 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let paths: Vec<RemotePath> =
+    let mut paths: Vec<RemotePath> =
         arguments.sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;
-    let session = app.session().await?;
+    let (session, root) = match arguments.link.open(app).await? {
+        Some(opened) => (opened.session, Some(opened.leads_to.name)),
+        None => (app.session().await?, None),
+    };
+    if paths.is_empty() {
+        paths.push(RemotePath::parse("/")?);
+    }
     let mut remotes = Vec::new();
     for path in paths {
         let entry = listing::stat(&session, &path).await?;
@@ -74,7 +88,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             let message = format!("{path} is a folder; give -r to get it with all that is in it");
             return Err(Error::usage(message).at(path.to_string()));
         }
-        remotes.push(Remote { path, entry });
+        let name = path.name().map(str::to_owned).or_else(|| root.clone());
+        remotes.push(Remote { path, name, entry });
     }
     if let Some(version) = &arguments.version {
         take_version(&session, &mut remotes, version).await?;
@@ -114,7 +129,7 @@ fn aim(target: &Path, remotes: &[Remote]) -> Result<Aim> {
         .zip(&typed)
         .map(|(remote, typed)| Source {
             typed,
-            name: remote.path.name().map(str::to_owned),
+            name: remote.name.clone(),
             is_folder: remote.entry.kind() == Kind::Folder,
         })
         .collect();

@@ -6,6 +6,7 @@ use depot_proto::files::{Entry, Kind};
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::Result;
+use crate::link::LinkArgs;
 use crate::listing;
 use crate::output::json;
 use crate::path::RemotePath;
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
     /// All that is below, too
     #[arg(short, long)]
     recursive: bool,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
@@ -33,7 +36,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     };
     let paths: Vec<RemotePath> =
         typed.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
-    let session = app.session().await?;
+    let session = match arguments.link.open(app).await? {
+        Some(opened) => opened.session,
+        None => app.session().await?,
+    };
     for (place, path) in paths.iter().enumerate() {
         if paths.len() > 1 && !app.output.is_json() {
             let space = if place > 0 { "\n" } else { "" };

@@ -16,9 +16,11 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::conditions::Conditions;
+use super::dropped;
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
+use crate::link::LinkArgs;
 use crate::listing;
 use crate::output::json;
 use crate::path::RemotePath;
@@ -38,15 +40,18 @@ const GOES_ON: &str = "what was sent is kept; running it again goes on where it 
 
 /// What `depot put` takes.
 #[derive(Args, Debug)]
-#[command(after_help = "The target is the new name; one that ends in / means into it.\n\
-                  Examples:\n  depot put report.pdf /reports/\n  depot put -r photos /photos")]
+#[command(
+    allow_missing_positional = true,
+    after_help = "The target is the new name; one that ends in / means into it.\n\
+                  Examples:\n  depot put report.pdf /reports/\n  depot put -r photos /photos"
+)]
 pub(crate) struct Arguments {
     /// Files, folders with -r, or - for stdin
-    #[arg(required = true, value_name = "LOCAL")]
+    #[arg(required_unless_present = "link", value_name = "LOCAL")]
     sources: Vec<OsString>,
-    /// Where they go
+    /// Where they go; one more file, where --link says that
     #[arg(value_name = "REMOTE")]
-    target: String,
+    target: OsString,
     /// Put folders, with all that is in them
     #[arg(short, long)]
     recursive: bool,
@@ -58,6 +63,8 @@ pub(crate) struct Arguments {
     /// Leave out names that count as one with a name before them
     #[arg(long)]
     skip_twins: bool,
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 /// Something that was named on the command line.
@@ -75,7 +82,11 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let mut target = arguments.target.clone();
+    if arguments.link.link.is_some() {
+        let files: Vec<&OsString> = arguments.sources.iter().chain([&arguments.target]).collect();
+        return dropped::put(app, &arguments.link, &files).await;
+    }
+    let mut target = arguments.target.to_string_lossy().into_owned();
     let remote = RemotePath::parse(&target)?;
     let (locals, mut left_out) = look(&arguments.sources, arguments.recursive)?;
     if !left_out.is_empty() && !target::says_into(&target) {

@@ -41,6 +41,14 @@ impl Address {
         self.port
     }
 
+    /// Whether it is this machine to whoever uses it.
+    pub(crate) fn is_here(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(number) => number.is_loopback(),
+            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
+        }
+    }
+
     /// What the certificate must be valid for.
     pub(crate) fn server_name(&self) -> Result<ServerName<'static>> {
         ServerName::try_from(self.host.clone())

@@ -45,6 +45,22 @@ impl Trusted {
         }
     }
 
+    /// The pin of the one authority that is trusted, if it is one.
+    pub(crate) fn pin(asked: Asked) -> Result<Option<Pin>> {
+        let trusted = match (asked.ca, asked.pin, asked.remembered) {
+            (_, Some(pin), _) => return Ok(Some(pin)),
+            (Some(path), ..) => Self::read(
+                &std::fs::read(&path).map_err(|error| Error::file("read", &path, &error))?,
+            )?,
+            (None, None, Some(pem)) => Self::read(pem.as_bytes())?,
+            (None, None, None) => return Ok(None),
+        };
+        match &trusted.0[..] {
+            [only] => Pin::of(only).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The authorities themselves.
     pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.0

@@ -10,6 +10,7 @@ pub(crate) mod chunk;
 pub(crate) mod commit;
 mod cut;
 mod download;
+pub(crate) mod drop;
 mod fill;
 mod hash;
 mod manifest;

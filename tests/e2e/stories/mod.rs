@@ -7,6 +7,7 @@ mod files;
 mod frozen;
 mod history;
 mod large;
+mod links;
 mod mail;
 mod maildir;
 mod operator;
