@@ -171,6 +171,12 @@ verbs! {
     Get => get, GOT;
     /// List a folder
     Ls => ls, NOTHING;
+    /// Find entries by name, size, time and kind
+    Find => find, NOTHING;
+    /// Show how much is in folders
+    Du => du, NOTHING;
+    /// Show how much you hold and may hold
+    Quota => quota, NOTHING;
     /// Show all that is known about an entry
     Stat => stat, NOTHING;
     /// Print files

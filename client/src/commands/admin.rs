@@ -1,4 +1,4 @@
-//! `depot admin account`: what administrators do with the accounts of a running server.
+//! `depot admin`: what administrators do with the accounts of a running server; what it holds is in `storage`.
 
 use clap::{Args, Subcommand};
 use depot_proto::admin::{
@@ -8,6 +8,7 @@ use depot_proto::admin::{
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
+use super::storage;
 use crate::app::App;
 use crate::connect::{Repeat, Session};
 use crate::error::{Error, Result};
@@ -30,6 +31,9 @@ enum What {
     /// Add, list and change accounts
     #[command(subcommand)]
     Account(Action),
+    /// Show what the server holds, and what that takes of its disk
+    #[command(after_help = "Example:\n  depot admin storage")]
+    Storage,
 }
 
 #[derive(Subcommand, Debug)]
@@ -114,7 +118,9 @@ struct AccountLine<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let What::Account(action) = arguments.what;
+    let What::Account(action) = arguments.what else {
+        return storage::show(app).await;
+    };
     let admin = Admin { app, session: app.session().await? };
     match action {
         Action::Add(add) => admin.add(add).await,

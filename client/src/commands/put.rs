@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::conditions::Conditions;
-use super::dropped;
+use super::{dropped, quota};
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
@@ -105,6 +105,9 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let put = Put { app, session: &session, info: &info, aim: &aim, arguments: &arguments };
     let (prepared, response) = put.everything(walked, &mut left_out).await?;
     put.report(&prepared, response).await?;
+    if aim.base.owner().is_none() {
+        quota::warn(app, &session).await;
+    }
     finish(app, &left_out)
 }
 

@@ -26,7 +26,7 @@ pub use fill::Fill;
 use keeping::Keeping;
 pub use manifest::{Complete, ManifestBuilder};
 pub use read::{ByteRange, ByteStream};
-pub use reserve::Reserve;
+pub use reserve::{Disk, Reserve};
 pub use write::ContentWrite;
 
 /// The rules of contents over the two stores.
@@ -74,6 +74,11 @@ impl Contents {
     /// Refuses when new bytes would eat into the disk's reserve.
     pub fn check_disk(&self) -> Result<()> {
         self.reserve.check()
+    }
+
+    /// The file system that the chunks are on.
+    pub fn disk(&self) -> Result<Disk> {
+        self.reserve.disk().map_err(|error| Error::internal("contents.disk", error))
     }
 
     fn upload(&self, account: AccountId, (id, charged): (UploadId, AccountId)) -> Upload {

@@ -45,9 +45,12 @@ enum State {
 }
 
 /// The file system that it is on.
-struct Disk {
-    bytes: u64,
-    free: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Bytes that are free.
+    pub free: u64,
 }
 
 impl Reserve {
@@ -170,7 +173,8 @@ impl Reserve {
         bytes - bytes % (PARTS * BLOCK_BYTES)
     }
 
-    fn disk(&self) -> io::Result<Disk> {
+    /// The file system that it is on.
+    pub fn disk(&self) -> io::Result<Disk> {
         let disk = statvfs(self.file.parent().unwrap_or(&self.file))?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         Ok(Disk { bytes: bytes(disk.f_blocks), free: bytes(disk.f_bavail) })

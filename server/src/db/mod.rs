@@ -35,8 +35,10 @@ pub use mail::{
 };
 pub use past::{Past, Purge, Removed, Restoration, Reversion, Undo, Undone, Version};
 pub use sharing::{Grant, GrantKey, Grants, NewGrant, Sharing};
-pub use tree::{FileWrite, Listed, Listing, Position, Relocation, Removal, Seen, Tree};
-pub use upkeep::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+pub use tree::{
+    FileWrite, Finding, Listed, Listing, Measure, Position, Relocation, Removal, Seen, Tree,
+};
+pub use upkeep::{ChunkRow, Held, Holdings, Manifest, PackUse, Stock, StoreInfo, Upkeep, Visit};
 
 use crate::error::{Error, Result};
 use crate::model::{AccountId, At, Caller, Location, RequestId};

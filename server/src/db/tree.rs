@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::db::Request;
 use crate::error::Result;
 use crate::model::{
-    AccountId, At, By, Condition, Content, Entry, EntryId, Mode, Modseq, Right, TreePath, UploadId,
-    VersionId,
+    AccountId, At, By, Condition, Content, Entry, EntryId, Filter, Mode, Modseq, Right, TreePath,
+    UploadId, VersionId,
 };
 
 /// An entry and where it stands.
@@ -17,6 +17,30 @@ pub struct Listed {
     pub path: TreePath,
     /// What is there.
     pub entry: Entry,
+}
+
+/// What was found on a page of a search.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    /// In order: a folder before what is in it.
+    pub entries: Vec<Listed>,
+    /// The last entry that was looked at: there the search goes on. `None` at its end.
+    pub reached: Option<TreePath>,
+}
+
+/// What is at and below an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// Files.
+    pub files: u64,
+    /// Folders.
+    pub folders: u64,
+    /// Symlinks.
+    pub symlinks: u64,
+    /// Bytes of the files, as they are now.
+    pub bytes: u64,
+    /// Bytes of their past versions.
+    pub version_bytes: u64,
 }
 
 /// A version of a file that can be seen.
@@ -137,6 +161,20 @@ pub trait Tree {
         from: Position,
         limit: usize,
     ) -> Result<Listing>;
+
+    /// Looks for what a filter lets through, below a folder. At most `limit` of it, and at most so many entries
+    /// are looked at that a page takes little time.
+    async fn find(
+        &self,
+        by: By,
+        at: &At,
+        filter: Filter,
+        from: Position,
+        limit: usize,
+    ) -> Result<Finding>;
+
+    /// How much is at and below a path.
+    async fn measure(&self, by: By, at: &At) -> Result<Measure>;
 
     /// Writes one file.
     async fn write_file(&self, write: FileWrite) -> Result<Entry>;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
+use crate::db::Usage;
 use crate::error::Result;
-use crate::model::{ChunkHash, ChunkPlace, Digest, ManifestKey, PackId, StoreId};
+use crate::model::{AccountId, ChunkHash, ChunkPlace, Digest, ManifestKey, PackId, StoreId};
 
 /// Which store this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,44 @@ pub struct Held {
     pub upload_bytes: u64,
 }
 
+/// What an account's bytes consist of, as quotas count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// In all, and how much may be.
+    pub usage: Usage,
+    /// Files as they are now.
+    pub files: u64,
+    /// Files in the trash.
+    pub trash: u64,
+    /// Past versions, of files in the trash too.
+    pub versions: u64,
+    /// Messages.
+    pub mail: u64,
+}
+
+/// What the whole store holds, after its metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Accounts.
+    pub accounts: u64,
+    /// Entries of all trees, removed ones too.
+    pub entries: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Bytes as quotas count them, of all accounts.
+    pub logical_bytes: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// Their bytes.
+    pub chunk_bytes: u64,
+    /// Chunks that nothing refers to and that are about to be deleted.
+    pub condemned_chunks: u64,
+    /// Their bytes.
+    pub condemned_bytes: u64,
+    /// Bytes of the metadata itself.
+    pub metadata_bytes: u64,
+}
+
 /// Receives every chunk that something refers to.
 pub type Visit = Box<dyn FnMut(ChunkHash) + Send>;
 
@@ -114,6 +153,12 @@ pub trait Upkeep {
 
     /// What is kept although nobody sees it.
     async fn held(&self) -> Result<Held>;
+
+    /// What an account's bytes consist of.
+    async fn holdings(&self, account: AccountId) -> Result<Holdings>;
+
+    /// What the whole store holds.
+    async fn stock(&self) -> Result<Stock>;
 
     /// When the oldest open upload began.
     async fn oldest_lease(&self) -> Result<Option<i64>>;

@@ -7,6 +7,7 @@
 mod commit;
 mod copy;
 mod history;
+mod look;
 mod sharing;
 mod source;
 mod visit;

@@ -6,6 +6,7 @@ mod chunk;
 mod condition;
 mod content;
 mod entry;
+mod filter;
 mod ids;
 mod limits;
 mod mail;
@@ -19,6 +20,7 @@ pub use chunk::{ChunkHash, ChunkPlace, NewChunk};
 pub use condition::{Condition, Etag};
 pub use content::{Content, Digest, ManifestHasher, ManifestKey, Piece, chunker};
 pub use entry::{Entry, Mode, Node, SYMLINK_BYTES_MAX};
+pub use filter::{Filter, Kinds, NamePattern};
 pub use ids::{
     AccountId, CommitId, EntryId, LinkId, MessageId, Modseq, PackId, RequestId, SessionId, StoreId,
     ThreadId, UploadId, VersionId,

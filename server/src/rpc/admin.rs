@@ -5,7 +5,7 @@ use depot_proto::admin::{
     Account as ProtoAccount, CreateAccountRequest, CreateAccountResponse, DisableAccountRequest,
     DisableAccountResponse, EnableAccountRequest, EnableAccountResponse, ListAccountsRequest,
     ListAccountsResponse, SetPasswordRequest, SetPasswordResponse, SetQuotaRequest,
-    SetQuotaResponse,
+    SetQuotaResponse, StorageRequest, StorageResponse,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -57,6 +57,32 @@ impl Admin {
     }
 }
 
+impl Admin {
+    async fn storage(&self) -> Result<StorageResponse> {
+        let (found, disk) = (self.0.upkeep.storage().await?, self.0.files.disk()?);
+        Ok(StorageResponse {
+            accounts: found.stock.accounts,
+            entries: found.stock.entries,
+            messages: found.stock.messages,
+            logical_bytes: found.stock.logical_bytes,
+            chunks: found.stock.chunks,
+            chunk_bytes: found.stock.chunk_bytes,
+            packs: found.packs,
+            pack_bytes: found.pack_bytes,
+            dead_bytes: found.dead_bytes,
+            condemned_chunks: found.stock.condemned_chunks,
+            condemned_bytes: found.stock.condemned_bytes,
+            compaction_bytes: found.compaction_bytes,
+            trash_bytes: found.held.trash_bytes,
+            staged_bytes: found.held.upload_bytes,
+            metadata_bytes: found.stock.metadata_bytes,
+            disk_bytes: disk.bytes,
+            disk_free_bytes: disk.free,
+            collected_at: Some(time(found.collected_at)),
+        })
+    }
+}
+
 #[async_trait]
 impl AdminService for Admin {
     async fn create_account(
@@ -98,6 +124,13 @@ impl AdminService for Admin {
     ) -> Result<Response<SetPasswordResponse>, Status> {
         let revoked = self.set_password(request.into_inner()).await.map_err(status)?;
         Ok(Response::new(SetPasswordResponse { revoked }))
+    }
+
+    async fn storage(
+        &self,
+        _: Request<StorageRequest>,
+    ) -> Result<Response<StorageResponse>, Status> {
+        self.storage().await.map(Response::new).map_err(status)
     }
 
     async fn set_quota(

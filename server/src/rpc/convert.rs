@@ -3,7 +3,7 @@
 
 use depot_proto::files::content_source::Source as ProtoSource;
 use depot_proto::files::{
-    ContentSource, Entry as ProtoEntry, Kind as ProtoKind, Xattr as ProtoXattr,
+    ContentSource, Entry as ProtoEntry, FindRequest, Kind as ProtoKind, Xattr as ProtoXattr,
     Xattrs as ProtoXattrs,
 };
 use prost_types::Timestamp;
@@ -11,8 +11,8 @@ use prost_types::Timestamp;
 use crate::error::{Error, Result};
 use crate::files::{EntryKind, Request, Source, UploadFor};
 use crate::model::{
-    AccountName, Condition, Digest, Entry, Etag, Location, MessageId, Mode, Node, Piece, RequestId,
-    TreePath, UploadId, VersionId, Xattrs,
+    AccountName, Condition, Digest, Entry, Etag, Filter, Kinds, Location, MessageId, Mode,
+    NamePattern, Node, Piece, RequestId, TreePath, UploadId, VersionId, Xattrs,
 };
 
 const NANOS: i64 = 1_000_000_000;
@@ -76,6 +76,31 @@ pub(super) fn condition(
 /// A tag that was asked for; none where it is empty.
 pub(super) fn etag(field: &str, text: &str) -> Result<Option<Etag>> {
     if text.is_empty() { Ok(None) } else { Etag::parse(text, field).map(Some) }
+}
+
+/// What is looked for.
+pub(super) fn filter(wanted: &FindRequest) -> Result<Filter> {
+    let name = match wanted.name.as_str() {
+        "" => None,
+        pattern => Some(NamePattern::parse(pattern, wanted.ignore_case, "name")?),
+    };
+    let kinds = match wanted.kinds.is_empty() {
+        true => Kinds::default(),
+        false => Kinds {
+            files: wanted.kinds().any(|kind| kind == ProtoKind::File),
+            folders: wanted.kinds().any(|kind| kind == ProtoKind::Folder),
+            symlinks: wanted.kinds().any(|kind| kind == ProtoKind::Symlink),
+        },
+    };
+    let at = |field, time: Option<Timestamp>| time.map(|time| nanoseconds(field, time)).transpose();
+    Ok(Filter {
+        name,
+        kinds,
+        size_min: wanted.size_min,
+        size_max: wanted.size_max,
+        modified_from: at("modified_from", wanted.modified_from)?,
+        modified_before: at("modified_before", wanted.modified_before)?,
+    })
 }
 
 /// Extended attributes, where there are some.

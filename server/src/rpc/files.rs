@@ -5,11 +5,12 @@ use std::pin::Pin;
 use depot_proto::files::files_service_server::FilesService;
 use depot_proto::files::{
     CommitRequest, CommitResponse, CopyRequest, CopyResponse, Entry as ProtoEntry, FillRequest,
-    FillResponse, ListRequest, ListResponse, MakeFolderRequest, MakeFolderResponse, MissingRequest,
-    MissingResponse, MoveRequest, MoveResponse, ReadChunksRequest, ReadChunksResponse,
-    ReadManifestRequest, ReadManifestResponse, ReadManyRequest, ReadManyResponse, ReadRequest,
-    ReadResponse, RemoveRequest, RemoveResponse, StatRequest, StatResponse, WriteRequest,
-    WriteResponse,
+    FillResponse, FindRequest, FindResponse, ListRequest, ListResponse, MakeFolderRequest,
+    MakeFolderResponse, MeasureRequest, MeasureResponse, MissingRequest, MissingResponse,
+    MoveRequest, MoveResponse, ReadChunksRequest, ReadChunksResponse, ReadManifestRequest,
+    ReadManifestResponse, ReadManyRequest, ReadManyResponse, ReadRequest, ReadResponse,
+    RemoveRequest, RemoveResponse, StatRequest, StatResponse, UsageRequest, UsageResponse,
+    WriteRequest, WriteResponse,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -19,7 +20,7 @@ use crate::files::Position;
 use crate::model::{Caller, ChunkHash, Location, Reader};
 use crate::rpc::auth_layer::{caller, reader};
 use crate::rpc::call::to_its_end;
-use crate::rpc::convert::{beside, condition, digest_of, entry, mode, request, upload_for};
+use crate::rpc::convert::{beside, condition, digest_of, entry, filter, mode, request, upload_for};
 use crate::rpc::status::status;
 use crate::rpc::{Rooms, commit, download, page_token, upload};
 
@@ -51,6 +52,47 @@ impl FilesRpc {
                 .collect(),
             next_page_token: page_token::encode(last.as_deref()),
             modseq: u64::try_from(page.modseq.0).unwrap_or(0),
+        })
+    }
+
+    async fn find(&self, caller: &Caller, wanted: FindRequest) -> Result<FindResponse> {
+        let at = Location::parse(&wanted.path, "path")?;
+        let from = match page_token::decode(&wanted.page_token)? {
+            None => Position::Start,
+            Some(path) => Position::After(Location::parse(&path, "page_token")?.path),
+        };
+        let size = page_token::size(wanted.page_size, 1_000, 5_000);
+        let found = self.0.files.find(caller, &at, filter(&wanted)?, from, size).await?;
+        let reached = found.reached.map(|path| path.to_string());
+        let listed = found.entries.into_iter();
+        Ok(FindResponse {
+            entries: listed.map(|found| entry(&beside(&at, found.path), found.entry)).collect(),
+            next_page_token: page_token::encode(reached.as_deref()),
+        })
+    }
+
+    async fn measured(&self, caller: &Caller, wanted: MeasureRequest) -> Result<MeasureResponse> {
+        let at = Location::parse(&wanted.path, "path")?;
+        let found = self.0.files.measure(caller, &at).await?;
+        Ok(MeasureResponse {
+            files: found.files,
+            folders: found.folders,
+            symlinks: found.symlinks,
+            bytes: found.bytes,
+            version_bytes: found.version_bytes,
+        })
+    }
+
+    async fn used(&self, caller: &Caller) -> Result<UsageResponse> {
+        let found = self.0.files.holdings(caller).await?;
+        Ok(UsageResponse {
+            used_bytes: found.usage.used,
+            quota_bytes: found.usage.quota,
+            staged_bytes: found.usage.staged,
+            file_bytes: found.files,
+            trash_bytes: found.trash,
+            version_bytes: found.versions,
+            mail_bytes: found.mail,
         })
     }
 
@@ -139,6 +181,27 @@ impl FilesService for FilesRpc {
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
         let reader = reader(&request)?;
         self.list(&reader, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn find(&self, request: Request<FindRequest>) -> Result<Response<FindResponse>, Status> {
+        let caller = caller(&request)?;
+        self.find(&caller, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn measure(
+        &self,
+        request: Request<MeasureRequest>,
+    ) -> Result<Response<MeasureResponse>, Status> {
+        let caller = caller(&request)?;
+        self.measured(&caller, request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn usage(
+        &self,
+        request: Request<UsageRequest>,
+    ) -> Result<Response<UsageResponse>, Status> {
+        let caller = caller(&request)?;
+        self.used(&caller).await.map(Response::new).map_err(status)
     }
 
     async fn make_folder(

@@ -45,6 +45,7 @@ use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::mail::Mail;
 use crate::model::{Limits, StoreId};
+use crate::upkeep::Upkeep;
 
 pub use access::{Access, Shape, rule};
 pub use auth_layer::AuthLayer;
@@ -70,6 +71,8 @@ pub struct Rooms {
     pub files: Files,
     /// Messages.
     pub mail: Mail,
+    /// What keeps the stores sound and small.
+    pub upkeep: Upkeep,
     /// What is new.
     pub changes: Changes,
     /// Who waits for what is new.

@@ -16,7 +16,7 @@ use crate::accept::{self, Bounds, Traffic};
 use crate::accounts::{Accounts, Lifetimes, SetupCode};
 use crate::changes::Changes;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Store};
 use crate::content::Contents;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
@@ -99,7 +99,7 @@ impl Server {
         let db = Arc::clone(&stores.db);
         let accounts = Accounts::new(db, Arc::clone(&clock), (*limits).clone(), lifetimes, setup)?;
         let accounts = Arc::new(accounts);
-        let rooms = rooms(&stores, &accounts, &clock, &limits).await?;
+        let rooms = rooms(&stores, &accounts, &clock, (&config.store, &limits)).await?;
         let bounds = bounds(&limits);
         Ok(Self { listener, stores, certificates, accounts, rooms, bounds, config })
     }
@@ -158,7 +158,7 @@ async fn rooms(
     stores: &Stores,
     accounts: &Arc<Accounts>,
     clock: &Arc<dyn Clock>,
-    limits: &Arc<Limits>,
+    (config, limits): (&Store, &Arc<Limits>),
 ) -> Result<Rooms> {
     let contents = Contents::new(
         Arc::clone(&stores.db),
@@ -173,6 +173,7 @@ async fn rooms(
         accounts: Arc::clone(accounts),
         files: Files::new(db(), contents.clone(), clock(), shared()),
         mail: Mail::new(db(), contents, clock(), shared()),
+        upkeep: stores.upkeep(config),
         changes: Changes::new(db(), Arc::clone(&stores.watchers)),
         watchers: Arc::clone(&stores.watchers),
         limits: shared(),

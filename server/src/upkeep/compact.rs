@@ -24,7 +24,7 @@ impl Upkeep {
     pub(super) async fn compact(&self) -> Result<usize> {
         let mut moved = Moved::at(self.terms.compact_bytes_per_second);
         for (pack, living) in self.sealed_packs().await? {
-            if living == 0 || living * 100 > pack.bytes * LIVING_PERCENT_MAX {
+            if !is_mostly_dead(&pack, living) {
                 continue;
             }
             if let Err(error) = self.empty(pack.id, &mut moved).await {
@@ -38,7 +38,7 @@ impl Upkeep {
     }
 
     /// The packs that are never appended to again, and bytes of the records in them that live.
-    async fn sealed_packs(&self) -> Result<Vec<(PackInfo, u64)>> {
+    pub(super) async fn sealed_packs(&self) -> Result<Vec<(PackInfo, u64)>> {
         let uses = self.db.pack_uses().await?;
         let living: HashMap<PackId, u64> = uses
             .into_iter()
@@ -111,6 +111,11 @@ impl Upkeep {
         }
         Ok(packs.len())
     }
+}
+
+/// Whether a pack is worth rewriting; one in which nothing lives is unlinked as it is.
+pub(super) fn is_mostly_dead(pack: &PackInfo, living: u64) -> bool {
+    living > 0 && living * 100 <= pack.bytes * LIVING_PERCENT_MAX
 }
 
 /// What has been moved so far, and how fast that may go: people's reads want the same disk.

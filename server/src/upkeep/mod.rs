@@ -4,6 +4,7 @@
 mod collect;
 mod compact;
 mod filter;
+mod storage;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::db::Db;
 
 pub use crate::db::Held;
 pub use collect::{Collected, Graces};
+pub use storage::Storage;
 pub use sweep::Swept;
 pub use verify::{Finding, Report};
 

@@ -8,6 +8,7 @@ mod frozen;
 mod history;
 mod large;
 mod links;
+mod looking;
 mod mail;
 mod maildir;
 mod operator;

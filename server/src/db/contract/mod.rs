@@ -12,6 +12,7 @@ mod ears;
 mod groups;
 mod links;
 mod listing;
+mod looking;
 mod mail;
 mod merges;
 mod past;

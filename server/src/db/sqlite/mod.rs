@@ -15,6 +15,7 @@ mod groups;
 mod journal;
 mod links;
 mod mail;
+mod measure;
 mod merge;
 mod past;
 mod paths;

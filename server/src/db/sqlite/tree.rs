@@ -12,13 +12,15 @@ use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{content, one};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, journal, walk};
+use crate::db::sqlite::{Sqlite, journal, measure, walk};
 use crate::db::{
-    FileWrite, Listing, NewNode, Position, Relocation, Removal, Seen, StagedEntry, Tree,
+    FileWrite, Finding, Listing, Measure, NewNode, Position, Relocation, Removal, Seen,
+    StagedEntry, Tree,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, At, By, Condition, Entry, EntryId, Mode, Modseq, Node, Right, TreePath, VersionId,
+    AccountId, At, By, Condition, Entry, EntryId, Filter, Mode, Modseq, Node, Right, TreePath,
+    VersionId,
 };
 
 #[async_trait]
@@ -65,6 +67,27 @@ impl Tree for Sqlite {
         let at = at.clone();
         self.read("tree.list", move |conn| walk::list(conn, by, (&at, recursive), &from, limit))
             .await
+    }
+
+    async fn find(
+        &self,
+        by: By,
+        at: &At,
+        filter: Filter,
+        from: Position,
+        limit: usize,
+    ) -> Result<Finding> {
+        let at = at.clone();
+        self.read("tree.find", move |conn| walk::find(conn, by, (&at, &filter), &from, limit)).await
+    }
+
+    async fn measure(&self, by: By, at: &At) -> Result<Measure> {
+        let at = at.clone();
+        self.read("tree.measure", move |conn| {
+            let top = Reach::of(conn, by, at.account)?.required(&at)?;
+            measure::below(conn, &top)
+        })
+        .await
     }
 
     async fn write_file(&self, write: FileWrite) -> Result<Entry> {

@@ -8,8 +8,8 @@ use rusqlite::{Connection, Row};
 use crate::db::sqlite::contents::{insert_chunk, pack_key};
 use crate::db::sqlite::rows::{all, all_once, one};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, checks, trash, undo, versions};
-use crate::db::{ChunkRow, Held, Manifest, PackUse, StoreInfo, Upkeep, Visit};
+use crate::db::sqlite::{Sqlite, checks, measure, trash, undo, versions};
+use crate::db::{ChunkRow, Held, Holdings, Manifest, PackUse, Stock, StoreInfo, Upkeep, Visit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
 
@@ -117,6 +117,14 @@ impl Upkeep for Sqlite {
 
     async fn held(&self) -> Result<Held> {
         self.read("upkeep.held", held).await
+    }
+
+    async fn holdings(&self, account: AccountId) -> Result<Holdings> {
+        self.read("upkeep.holdings", move |conn| measure::holdings(conn, account)).await
+    }
+
+    async fn stock(&self) -> Result<Stock> {
+        self.read("upkeep.stock", measure::stock).await
     }
 
     async fn oldest_lease(&self) -> Result<Option<i64>> {

@@ -7,14 +7,16 @@ use crate::db::sqlite::journal;
 use crate::db::sqlite::paths::sibling;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry};
-use crate::db::{Listed, Listing, Position};
+use crate::db::{Finding, Listed, Listing, Position};
 use crate::error::{Error, Result};
-use crate::model::{At, By, Entry, EntryId, FileName, Node, TreePath};
+use crate::model::{At, By, Entry, EntryId, FileName, Filter, Node, TreePath};
 
 /// The most rows fetched at once from one folder.
 const FETCHED: usize = 512;
 /// Bytes of paths and targets in one page, about: its answer stays below the 4 MiB that clients take.
 const PAGE_BYTES: usize = 2 << 20;
+/// Entries that a page of a search looks at: about 20 ms of a reader.
+const LOOKED_AT: usize = 20_000;
 /// What an entry takes besides.
 const ENTRY_BYTES: usize = 256;
 
@@ -55,6 +57,47 @@ pub(super) fn list(
         }
     }
     Ok(Listing { entries, more: true, modseq })
+}
+
+/// A page of a search: what a filter lets through, depth first.
+pub(super) fn find(
+    conn: &Connection,
+    by: By,
+    (at, filter): (&At, &Filter),
+    from: &Position,
+    limit: usize,
+) -> Result<Finding> {
+    if let Position::After(last) = from
+        && !at.path.contains(last)
+    {
+        return Err(Error::field("page_token", "not a token of this list; begin without one"));
+    }
+    let top = Reach::of(conn, by, at.account)?.required(at)?;
+    if !top.node.is_folder() {
+        let listed = Listed { path: at.path.clone(), entry: top };
+        let found = *from == Position::Start && filter.matches(&listed.entry);
+        return Ok(Finding {
+            entries: found.then_some(listed).into_iter().collect(),
+            reached: None,
+        });
+    }
+    let mut walk = Walk { conn, recursive: true, open: Vec::new() };
+    walk.begin(&top, &at.path, from)?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    for looked_at in 1.. {
+        let Some(listed) = walk.next(FETCHED)? else {
+            break;
+        };
+        let reached = listed.path.clone();
+        if filter.matches(&listed.entry) {
+            bytes += bytes_of(&listed);
+            entries.push(listed);
+        }
+        if entries.len() >= limit || bytes >= PAGE_BYTES || looked_at >= LOOKED_AT {
+            return Ok(Finding { entries, reached: Some(reached) });
+        }
+    }
+    Ok(Finding { entries, reached: None })
 }
 
 fn bytes_of(listed: &Listed) -> usize {
