@@ -20,6 +20,8 @@ pub enum NewNode {
     Folder,
     /// A symlink to this target.
     Symlink(String),
+    /// Nothing: what stands there is removed, softly, with all below it.
+    Nothing,
 }
 
 /// One entry of a commit.
@@ -78,7 +80,8 @@ pub struct CommitOutcome {
     pub changed: u64,
     /// Entries that stood as they were sent.
     pub unchanged: u64,
-    /// The entries as they stand now, in the order of the plan; only for a commit in one transaction.
+    /// The entries as they stand now, in the order of the plan, without those that were to be removed; only
+    /// for a commit in one transaction.
     pub entries: Vec<Listed>,
     /// The account's number of it.
     pub modseq: Modseq,

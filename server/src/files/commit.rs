@@ -60,6 +60,8 @@ pub enum NewEntry {
     Folder,
     /// A symlink to this target.
     Symlink(String),
+    /// Nothing: what stands there is removed.
+    Nothing,
 }
 
 /// A commit that is coming in.
@@ -211,6 +213,7 @@ impl Commit {
         let node = match entry.node {
             NewNode::Folder => NewEntry::Folder,
             NewNode::Symlink(target) => NewEntry::Symlink(target),
+            NewNode::Nothing => NewEntry::Nothing,
             NewNode::File(content) => {
                 // Numbered like one that was sent; it needs no record.
                 self.complete.push(Complete::Recorded(content));
@@ -321,6 +324,7 @@ impl Commit {
                 let node = match entry.node {
                     NewEntry::Folder => NewNode::Folder,
                     NewEntry::Symlink(target) => NewNode::Symlink(target),
+                    NewEntry::Nothing => NewNode::Nothing,
                     NewEntry::File(content) => NewNode::File(self.content_of(content)?),
                 };
                 let Waiting { path, condition, .. } = entry;

@@ -112,6 +112,7 @@ async fn content(commit: &mut Commit, part: ContentPart) -> Result<()> {
 async fn put(commit: &mut Commit, new: ProtoNewEntry) -> Result<()> {
     let path = TreePath::parse_relative(&new.path, "entries.path")?;
     let node = match new.kind() {
+        _ if new.remove => NewEntry::Nothing,
         ProtoKind::File if new.content > 0 => NewEntry::File(EntryContent::Numbered(new.content)),
         ProtoKind::File if new.size == 0 => {
             NewEntry::File(EntryContent::Single { size: 0, digest: Digest::of_nothing() })
@@ -127,7 +128,7 @@ async fn put(commit: &mut Commit, new: ProtoNewEntry) -> Result<()> {
         }
     };
     let mode = match node {
-        NewEntry::Symlink(_) => Mode::SYMLINK,
+        NewEntry::Symlink(_) | NewEntry::Nothing => Mode::SYMLINK,
         _ => Mode::parse(new.mode, "entries.mode")?,
     };
     let modified = new.modified_at.unwrap_or_default();

@@ -19,6 +19,7 @@ mod past;
 mod people;
 mod quota;
 mod reading;
+mod removals;
 mod requests;
 mod sessions;
 mod sharing;

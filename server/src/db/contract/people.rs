@@ -407,7 +407,7 @@ pub(super) fn new(at: &str, node: NewNode) -> StagedEntry {
     let mode = match node {
         NewNode::File(_) => Mode::FILE,
         NewNode::Folder => Mode::FOLDER,
-        NewNode::Symlink(_) => Mode::SYMLINK,
+        NewNode::Symlink(_) | NewNode::Nothing => Mode::SYMLINK,
     };
     StagedEntry {
         path: relative(at),

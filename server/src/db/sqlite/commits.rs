@@ -21,6 +21,9 @@ use crate::model::{
     CommitId, Condition, Entry, EntryId, Etag, FileName, Mode, Modseq, Node, TreePath, Xattrs,
 };
 
+/// The kind of what shall not be there.
+const NOTHING: i64 = 0;
+
 #[async_trait]
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
@@ -104,14 +107,25 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         let path = plan.base.path.join(&new.path, "entries.path")?;
         if !all_inside {
             // What is in a folder may be shared where the folder is not.
-            reach.require_write(&plan.base.beside(path.clone()))?;
+            let at = plan.base.beside(path.clone());
+            match new.node {
+                NewNode::Nothing => reach.require_removal(&at)?,
+                _ => reach.require_write(&at)?,
+            }
         }
-        let put = merge.put(tx, &path, new)?;
-        match put.changed {
+        let changed = match new.node {
+            NewNode::Nothing => merge.remove(tx, &path, &new.condition)?,
+            _ => {
+                let put = merge.put(tx, &path, new)?;
+                let changed = put.changed;
+                outcome.entries.push(put.at(path));
+                changed
+            }
+        };
+        match changed {
             true => outcome.changed += 1,
             false => outcome.unchanged += 1,
         }
-        outcome.entries.push(put.at(path));
     }
     merge.charge(tx)?;
     undo::note(tx, plan, before, merge.adjusted())?;
@@ -192,7 +206,11 @@ fn stage_new(
     for new in entries {
         // Also checks that the whole path is within its limits.
         plan.base.path.join(&new.path, "entries.path")?;
-        merge.put(tx, &new.path, new)?;
+        match new.node {
+            // Nothing stands there but what was put before.
+            NewNode::Nothing => drop(merge.remove(tx, &new.path, &new.condition)?),
+            _ => drop(merge.put(tx, &new.path, new)?),
+        }
     }
     count(tx, id, (entries.len(), 0), merge.added_bytes())
 }
@@ -215,7 +233,11 @@ fn stage_merge(
             (None, Some(_)) => None,
             (_, None) => by_id(tx.conn(), root(tx.conn(), plan.base.account)?)?,
         };
-        if stands.is_some_and(|entry| is_same(&entry, new)) {
+        let is_as_it_shall_be = match &stands {
+            Some(entry) => is_same(entry, new),
+            None => new.node == NewNode::Nothing && new.condition.is_none(),
+        };
+        if is_as_it_shall_be {
             continue;
         }
         if let NewNode::File(content) = &new.node {
@@ -300,6 +322,7 @@ fn insert_staged(
         NewNode::File(content) => (FILE, Some(*content), None),
         NewNode::Folder => (FOLDER, None, None),
         NewNode::Symlink(target) => (SYMLINK, None, Some(target)),
+        NewNode::Nothing => (NOTHING, None, None),
     };
     let xattrs = match &new.xattrs {
         None => None,
@@ -413,6 +436,7 @@ fn staged_row(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
     let node = match row.get("kind")? {
         FILE => NewNode::File(content(row)?),
         SYMLINK => NewNode::Symlink(row.get("target")?),
+        NOTHING => NewNode::Nothing,
         _ => NewNode::Folder,
     };
     let entry = StagedEntry {

@@ -3,7 +3,7 @@
 //! through here.
 
 use crate::db::sqlite::contents::{self, Provenance};
-use crate::db::sqlite::paths::{by_id, sibling, twin};
+use crate::db::sqlite::paths::{by_id, child, sibling, twin};
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, encoded};
 use crate::db::sqlite::undo::Adjusted;
 use crate::db::sqlite::writer::Tx;
@@ -83,6 +83,39 @@ impl Merge {
             Some(entry) if self.unseen && !described(&entry, new) => Err(named_twice(path)),
             Some(entry) => self.replace(tx, path, entry, new),
         }
+    }
+
+    /// Removes what stands at a path, softly, with all below it; whether anything did.
+    pub(super) fn remove(
+        &mut self,
+        tx: &mut Tx<'_>,
+        path: &TreePath,
+        condition: &Condition,
+    ) -> Result<bool> {
+        let stands = self.standing(tx, path)?;
+        check(path, stands.as_ref(), condition)?;
+        let Some(entry) = stands else {
+            return Ok(false);
+        };
+        if path.is_root() {
+            return Err(Error::field("path", "the root of a tree cannot be removed"));
+        }
+        remove_row(tx, &entry, self.now)?;
+        let gone = self.folders.iter().position(|(_, id)| *id == entry.id);
+        self.folders.truncate(gone.unwrap_or(self.folders.len()));
+        Ok(true)
+    }
+
+    /// What stands at a path below the top.
+    fn standing(&self, tx: &Tx<'_>, path: &TreePath) -> Result<Option<Entry>> {
+        let mut stands = by_id(tx.conn(), self.top)?;
+        for name in path.names() {
+            let Some(folder) = stands.filter(|entry| entry.node.is_folder()) else {
+                return Ok(None);
+            };
+            stands = child(tx.conn(), folder.id, name)?;
+        }
+        Ok(stands)
     }
 
     /// The next number; nobody is told of what is not seen.
@@ -176,6 +209,7 @@ impl Merge {
             }
             NewNode::Folder => Node::Folder,
             NewNode::Symlink(target) => Node::Symlink { target: target.clone() },
+            NewNode::Nothing => return Err(Error::internal("merge", "nothing cannot be put")),
         };
         let entry = Entry {
             id: EntryId::new(),

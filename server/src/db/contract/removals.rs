@@ -1,0 +1,154 @@
+//! Stories of commits that remove: a tree is made like another one, at once.
+
+use crate::db::contract::people::{Person, file, folder, new, refused, symlink};
+use crate::db::contract::{World, stories};
+use crate::db::{CommitOutcome, NewNode, StagedEntry, Undo};
+use crate::error::{Kind, Result};
+use crate::model::{Condition, Right};
+
+stories! {
+    a_commit_removes_what_it_says
+    what_is_removed_makes_way_for_something_else
+    removing_nothing_changes_nothing
+    a_removal_in_a_commit_has_conditions
+    a_removal_in_a_commit_is_undone
+    removing_in_anothers_tree_needs_the_right
+}
+
+fn nothing(at: &str) -> StagedEntry {
+    new(at, NewNode::Nothing)
+}
+
+/// Both ways: at once, and in jobs.
+async fn commit(
+    ann: &Person,
+    base: &str,
+    entries: Vec<StagedEntry>,
+    staged: bool,
+) -> Result<CommitOutcome> {
+    match staged {
+        true => ann.stage(ann.plan(base), entries).await,
+        false => ann.commit(base, entries).await,
+    }
+}
+
+async fn a_commit_removes_what_it_says(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    for staged in [false, true] {
+        let base = if staged { "/staged" } else { "/at once" };
+        for at in ["a", "b/x", "b/y", "c"] {
+            ann.put(&format!("{base}/{at}"), b"1").await;
+        }
+        let used = ann.used().await;
+        let entries = vec![file("a", one), nothing("b"), nothing("c"), file("d", one)];
+        let outcome = commit(&ann, base, entries, staged).await.unwrap();
+        assert_eq!((outcome.changed, outcome.unchanged), (4, 0));
+        assert_eq!(ann.ls(base).await, [format!("{base}/a"), format!("{base}/d")]);
+        assert_eq!(ann.used().await, used + 6, "what was removed is in the trash");
+        let trash = ann.db.trash(ann.id, None, 9).await.unwrap();
+        let trash: Vec<_> = trash.iter().map(|r| r.path.to_string()).collect();
+        assert!(trash.contains(&format!("{base}/b")) && trash.contains(&format!("{base}/c")));
+        let listed: Vec<_> = outcome.entries.iter().map(|l| l.path.to_string()).collect();
+        let expected =
+            if staged { Vec::new() } else { vec![format!("{base}/a"), format!("{base}/d")] };
+        assert_eq!(listed, expected, "what stands there");
+    }
+}
+
+async fn what_is_removed_makes_way_for_something_else(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    for staged in [false, true] {
+        let base = if staged { "/staged" } else { "/at once" };
+        ann.put(&format!("{base}/file"), b"1").await;
+        ann.put(&format!("{base}/folder/x"), b"1").await;
+        let entries = vec![
+            nothing("file"),
+            folder("file"),
+            file("file/in", one),
+            nothing("folder"),
+            symlink("folder", "there"),
+        ];
+        commit(&ann, base, entries, staged).await.unwrap();
+        let there = ann.tree(base).await;
+        assert_eq!(there, ["file", "file/in", "folder"].map(|at| format!("{base}/{at}")));
+        // A folder is made anew in place of the one that goes.
+        let entries = vec![file("file/in", one), nothing("file"), file("file/new", one)];
+        commit(&ann, base, entries, staged).await.unwrap();
+        assert_eq!(ann.tree(&format!("{base}/file")).await, [format!("{base}/file/new")]);
+    }
+}
+
+async fn removing_nothing_changes_nothing(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.put("/t/a", b"1").await;
+    for staged in [false, true] {
+        let entries = vec![nothing("b"), nothing("a/x"), nothing("x/y/z"), nothing("A")];
+        let outcome = commit(&ann, "/t", entries, staged).await.unwrap();
+        assert_eq!((outcome.changed, outcome.unchanged), (0, 4), "{staged}");
+        assert_eq!(ann.tree("/").await, ["/t", "/t/a"], "no folder is made for it");
+        assert_eq!(ann.stat("/t/a").await.unwrap(), one);
+        let root = commit(&ann, "/", vec![nothing("")], staged).await;
+        assert_eq!(refused(root), Kind::InvalidArgument);
+    }
+    let fresh = commit(&ann, "/new", vec![folder("d"), nothing("d"), nothing("e")], true).await;
+    fresh.unwrap();
+    assert_eq!(ann.tree("/new").await, [] as [&str; 0]);
+}
+
+async fn a_removal_in_a_commit_has_conditions(world: &World) {
+    let ann = world.account("ann").await;
+    let file = ann.put("/t/d/a", b"1").await;
+    let folder = ann.stat("/t/d").await.unwrap();
+    let generation = Condition::generation(file.generation.0.unsigned_abs());
+    let later = ann.put("/t/d/a", b"2").await;
+    for staged in [false, true] {
+        for (at, condition) in [
+            ("d/a", generation),
+            ("d/a", Condition::etag(file.etag())),
+            ("d", Condition::etag(later.etag())),
+            ("absent", Condition::etag(file.etag())),
+        ] {
+            let entries = vec![StagedEntry { condition, ..nothing(at) }];
+            let refusal = commit(&ann, "/t", entries, staged).await;
+            assert_eq!(refused(refusal), Kind::GenerationMismatch, "{at} {staged}");
+        }
+        assert_eq!(ann.tree("/t").await, ["/t/d", "/t/d/a"]);
+    }
+    let condition = Condition::etag(folder.etag());
+    let entries = vec![StagedEntry { condition, ..nothing("d") }];
+    commit(&ann, "/t", entries, false).await.unwrap();
+    assert_eq!(ann.tree("/t").await, [] as [&str; 0]);
+}
+
+async fn a_removal_in_a_commit_is_undone(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    ann.put("/t/b/x", b"1").await;
+    ann.put("/t/c", b"1").await;
+    let before = ann.tree("/t").await;
+    for staged in [false, true] {
+        let entries = vec![file("a", one), nothing("b"), nothing("c"), folder("c")];
+        commit(&ann, "/t", entries, staged).await.unwrap();
+        let undo = Undo { by: ann.id, request: None, at: ann.at("/t"), now: ann.now() };
+        let undone = ann.db.undo(undo).await.unwrap();
+        assert_eq!((undone.removed, undone.restored), (2, 2));
+        assert_eq!(ann.tree("/t").await, before, "{staged}");
+    }
+}
+
+async fn removing_in_anothers_tree_needs_the_right(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    ann.put("/t/a", b"1").await;
+    ann.put("/t/b", b"1").await;
+    let visit = bob.visiting(&ann);
+    let remove = async |at: &str| bob.db.commit(visit.plan("/t"), vec![nothing(at)]).await;
+    assert_eq!(refused(remove("a").await), Kind::NotFound);
+    ann.share("/t/a", "bob", Right::Write).await;
+    assert_eq!(refused(remove("a").await), Kind::PermissionDenied, "it is what was shared");
+    assert_eq!(refused(remove("b").await), Kind::NotFound);
+    ann.share("/t", "bob", Right::Write).await;
+    remove("a").await.unwrap();
+    assert_eq!(ann.tree("/t").await, ["/t/b"]);
+}
