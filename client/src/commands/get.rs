@@ -21,6 +21,7 @@ use crate::path::RemotePath;
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::{Downloads, Wanted};
 use crate::tree::beneath::{Attributes, Beneath};
+use crate::tree::filter::{Filter, FilterArgs};
 use crate::tree::listed::{Item, ItemKind, attributes, check};
 use crate::tree::receive::{Received, Receiving};
 use crate::tree::walk::kind_of;
@@ -52,6 +53,8 @@ pub(crate) struct Arguments {
     /// Return only when all is on disk
     #[arg(long)]
     sync: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     link: LinkArgs,
 }
@@ -98,7 +101,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         return to_stdout(app, &session, &remotes).await;
     }
     let aim = aim(Path::new(&arguments.target), &remotes)?;
-    let got = Get { app, session, sync: arguments.sync };
+    let filter = arguments.filter.filter(false)?;
+    let got = Get { app, session, sync: arguments.sync, filter };
     got.all(remotes, aim).await
 }
 
@@ -191,6 +195,7 @@ struct Get<'a> {
     app: &'a App,
     session: Session,
     sync: bool,
+    filter: Filter,
 }
 
 impl Get<'_> {
@@ -241,7 +246,13 @@ impl Get<'_> {
             items.push(Item::alone(remote.entry, name)?);
             return Ok(None);
         }
-        let entries = listing::tree(&self.session, &remote.path).await?;
+        let mut entries = listing::tree(&self.session, &remote.path).await?;
+        let root_path = remote.path.below("");
+        entries.retain(|entry| {
+            let below = entry.path.strip_prefix(&root_path).unwrap_or(&entry.path);
+            let is_folder = entry.kind() == Kind::Folder;
+            !self.filter.leaves_out_remote(below.trim_start_matches('/'), is_folder)
+        });
         let below = check(&remote.path, &name.to_string_lossy(), entries)?;
         let mut root = Some(attributes(&remote.entry));
         if !name.is_empty() {

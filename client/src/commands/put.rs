@@ -28,6 +28,7 @@ use crate::state::{KeptId, Purpose};
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::commit::{Tree, commit};
 use crate::transfer::{Upload, UploadKey};
+use crate::tree::filter::{Filter, FilterArgs};
 use crate::tree::plan::{Files, Known, Prepared, Sent};
 use crate::tree::walk::{Root, Walked};
 use crate::units::{count, show_size};
@@ -64,6 +65,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     skip_twins: bool,
     #[command(flatten)]
+    filter: FilterArgs,
+    /// Leave out what the .gitignore files of the tree say
+    #[arg(long)]
+    gitignore: bool,
+    #[command(flatten)]
     link: LinkArgs,
 }
 
@@ -97,7 +103,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let info = session.server_info().await?;
     let aim = aim(&session, &target, &remote, &locals).await?;
     conditions(&arguments, &locals, &aim)?;
-    let walked = walk(&aim, locals).await?;
+    let filter = arguments.filter.filter(arguments.gitignore)?;
+    let walked = walk(&aim, locals, filter).await?;
     refuse(app, &walked, arguments.skip_twins)?;
     left_out.extend(walked.unreadable.iter().cloned());
     left_out
@@ -222,7 +229,7 @@ fn conditions(arguments: &Arguments, locals: &[Local], aim: &Aim) -> Result<()> 
     Ok(())
 }
 
-async fn walk(aim: &Aim, locals: Vec<Local>) -> Result<Walked> {
+async fn walk(aim: &Aim, locals: Vec<Local>, filter: Filter) -> Result<Walked> {
     if let [only] = &locals[..]
         && only.typed == "-"
     {
@@ -235,7 +242,7 @@ async fn walk(aim: &Aim, locals: Vec<Local>) -> Result<Walked> {
         .map(|(local, name)| Root { local: local.path, name })
         .collect();
     let base = aim.base.clone();
-    let walked = spawn_blocking(move || Walked::walk(&base, roots)).await;
+    let walked = spawn_blocking(move || Walked::walk(&base, roots, filter)).await;
     walked.map_err(|error| Error::io("walk the tree", &io::Error::other(error)))
 }
 

@@ -2,13 +2,14 @@
 //! sorted), and everything that stands against putting it, found before anything is sent.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, FileType, Metadata};
+use std::fs::{self, DirEntry, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::beneath::is_reserved;
+use super::filter::Filter;
 use crate::error::{Error, Exit};
 use crate::names;
 use crate::path::RemotePath;
@@ -62,8 +63,8 @@ pub(crate) struct Walked {
 
 impl Walked {
     /// Walks all `roots`, which are to stand below `base`.
-    pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>) -> Self {
-        let mut walker = Walker { base, walked: Self::default() };
+    pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>, filter: Filter) -> Self {
+        let mut walker = Walker { base, filter, walked: Self::default() };
         let names = roots.iter().map(|root| root.name.as_str());
         let twins = names::twins(names);
         walker.walked.roots = roots;
@@ -107,6 +108,7 @@ impl Walked {
 
 struct Walker<'a> {
     base: &'a RemotePath,
+    filter: Filter,
     walked: Walked,
 }
 
@@ -148,10 +150,16 @@ impl Walker<'_> {
             }
         };
         let children = match &what {
-            What::Folder => match self.children(local) {
-                Ok(children) => children,
-                Err(error) => return self.unreadable(local, &error),
-            },
+            What::Folder => {
+                self.filter.enter(local);
+                match self.children(root, &path, local) {
+                    Ok(children) => children,
+                    Err(error) => {
+                        self.filter.leave();
+                        return self.unreadable(local, &error);
+                    }
+                }
+            }
             What::File => {
                 self.walked.bytes += metadata.len();
                 Vec::new()
@@ -160,9 +168,13 @@ impl Walker<'_> {
         };
         let Seen { modified, mode, .. } = Seen::of(metadata);
         let parent = path.clone();
+        let is_folder = what == What::Folder;
         self.walked.found.push(Found { path, what, mode, modified, root });
         for child in children {
             self.child(root, &parent, child);
+        }
+        if is_folder {
+            self.filter.leave();
         }
     }
 
@@ -185,10 +197,14 @@ impl Walker<'_> {
     }
 
     /// What is in a folder, sorted, without names that are no good.
-    fn children(&mut self, local: &Path) -> io::Result<Vec<Child>> {
-        let mut names: Vec<OsString> = fs::read_dir(local)?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<io::Result<_>>()?;
+    fn children(&mut self, root: usize, path: &str, local: &Path) -> io::Result<Vec<Child>> {
+        let mut names: Vec<OsString> = Vec::new();
+        for entry in fs::read_dir(local)? {
+            let entry = entry?;
+            if self.filter.is_none() || !self.is_left_out(root, path, &entry)? {
+                names.push(entry.file_name());
+            }
+        }
         names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
         let mut children = Vec::with_capacity(names.len());
         for name in names {
@@ -212,6 +228,16 @@ impl Walker<'_> {
             twins.binary_search_by_key(&(place - 1), |&(later, _)| later).is_err()
         });
         Ok(children)
+    }
+
+    fn is_left_out(&self, root: usize, parent: &str, entry: &DirEntry) -> io::Result<bool> {
+        // As it is below the folder that was named, whatever that is called on the server.
+        let base = &self.walked.roots[root].name;
+        let below = parent.strip_prefix(base.as_str()).unwrap_or(parent).trim_start_matches('/');
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let path = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
+        Ok(self.filter.leaves_out(&path, &entry.path(), entry.file_type()?.is_dir()))
     }
 
     fn too_far(&self, path: &str) -> Option<&'static str> {
@@ -277,13 +303,13 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{Root, Walked, What};
+    use super::{Filter, Root, Walked, What};
     use crate::path::RemotePath;
 
     fn walk(local: &Path, name: &str) -> Walked {
         let base = RemotePath::parse("/base").unwrap();
         let root = Root { local: local.to_owned(), name: name.to_owned() };
-        Walked::walk(&base, vec![root])
+        Walked::walk(&base, vec![root], Filter::none())
     }
 
     fn paths(walked: &Walked) -> Vec<&str> {

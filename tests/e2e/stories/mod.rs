@@ -4,6 +4,7 @@ mod backup;
 mod contents;
 mod fetches;
 mod files;
+mod filters;
 mod frozen;
 mod history;
 mod large;

@@ -126,7 +126,8 @@ async fn what_nobody_will_miss_goes_before_anything_is_refused() {
         let [oldest, newer] = [&versions[0], &versions[1]];
         [has_version(&calls, "/v", oldest).await, has_version(&calls, "/v", newer).await]
     };
-    bob.puts("/live", noise(6, 500));
+    bob.file("live", noise(6, 500));
+    bob.does(["put", "live", "/live"]);
     assert_eq!((used(&bob), past().await), (900, [true, true]), "it fits beside the upload");
     bob.file("hundred", noise(7, 100));
     let put = |name: &str| bob.does(["put", "hundred", name]);
