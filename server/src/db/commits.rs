@@ -56,6 +56,9 @@ pub struct CommitPlan {
     pub if_absent: bool,
     /// Refused unless the base has this tag.
     pub if_etag: Option<Etag>,
+    /// The number of the list that removals of folders come from: refused when anything in one of them has
+    /// changed since.
+    pub removals_as_of: Option<Modseq>,
     /// Changed entries a merge may apply.
     pub merge_entries_max: u32,
     /// The files' contents may be used without having been sent, so that no chunk needs to be looked for.

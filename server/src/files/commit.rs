@@ -11,7 +11,7 @@ use crate::db::{CommitOutcome, CommitPlan, NewNode, Request, Staged, StagedEntry
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::model::{
-    At, Caller, CommitId, Condition, Content, Digest, Etag, Mode, Piece, SYMLINK_BYTES_MAX,
+    At, Caller, CommitId, Condition, Content, Digest, Etag, Mode, Modseq, Piece, SYMLINK_BYTES_MAX,
     TreePath, UploadId, Xattrs,
 };
 
@@ -33,6 +33,9 @@ pub struct CommitStart {
     pub if_absent: bool,
     /// Refused unless the base has this tag.
     pub if_etag: Option<Etag>,
+    /// The number of the list that removals of folders come from: refused when anything in one of them has
+    /// changed since.
+    pub removals_as_of: Option<Modseq>,
     /// Sum of all sizes, where known.
     pub size: Option<u64>,
 }
@@ -128,6 +131,7 @@ impl Files {
             base: start.base.clone(),
             if_absent: start.if_absent,
             if_etag: start.if_etag,
+            removals_as_of: start.removals_as_of,
             merge_entries_max: self.limits.commit_merge_entries_max,
             held,
             now: self.clock.now(),

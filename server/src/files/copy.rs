@@ -51,6 +51,7 @@ impl Files {
             upload: None,
             if_absent: true,
             if_etag: None,
+            removals_as_of: None,
             size: None,
         };
         let mut commit = self.held_commit(caller, start);

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::{
     Attributes, Commit, CommitOutcome, CommitStart, EntryContent, Files, NewEntry, Request,
 };
-use crate::model::{Caller, Digest, Location, Mode, TreePath, UploadId};
+use crate::model::{Caller, Digest, Location, Mode, Modseq, TreePath, UploadId};
 use crate::rpc::convert::{
     beside, condition, digest, entry, etag, nanoseconds, pieces, request, xattrs,
 };
@@ -54,7 +54,13 @@ async fn begun(
     let base = files.at(caller, base).await?;
     let if_etag = etag("begin.if_etag", &begin.if_etag)?;
     let CommitBegin { if_absent, size, .. } = *begin;
-    let start = CommitStart { base, upload, if_absent, if_etag, size };
+    let removals_as_of = match begin.removals_as_of {
+        Some(number) => Some(i64::try_from(number).map(Modseq).map_err(|_| {
+            Error::field("begin.removals_as_of", format!("{number} is no list's number"))
+        })?),
+        None => None,
+    };
+    let start = CommitStart { base, upload, if_absent, if_etag, removals_as_of, size };
     files.commit(caller, start).await
 }
 

@@ -353,6 +353,7 @@ async fn a_commit_begun_since_the_start_is_not_swept() {
         base: at(house.ann, base),
         if_absent: false,
         if_etag: None,
+        removals_as_of: None,
         merge_entries_max: 100,
         held: false,
         now: house.clock.now(),

@@ -240,6 +240,7 @@ impl Person {
             base: self.at(base),
             if_absent: false,
             if_etag: None,
+            removals_as_of: None,
             merge_entries_max: 100,
             held: false,
             now: self.now(),

@@ -2,7 +2,7 @@
 
 use crate::db::contract::people::{Person, file, folder, new, refused, symlink};
 use crate::db::contract::{World, stories};
-use crate::db::{CommitOutcome, NewNode, StagedEntry, Undo};
+use crate::db::{CommitOutcome, CommitPlan, NewNode, StagedEntry, Undo};
 use crate::error::{Kind, Result};
 use crate::model::{Condition, Right};
 
@@ -11,6 +11,7 @@ stories! {
     what_is_removed_makes_way_for_something_else
     removing_nothing_changes_nothing
     a_removal_in_a_commit_has_conditions
+    a_folder_in_which_something_has_changed_is_not_removed
     a_removal_in_a_commit_is_undone
     removing_in_anothers_tree_needs_the_right
 }
@@ -120,6 +121,43 @@ async fn a_removal_in_a_commit_has_conditions(world: &World) {
     let entries = vec![StagedEntry { condition, ..nothing("d") }];
     commit(&ann, "/t", entries, false).await.unwrap();
     assert_eq!(ann.tree("/t").await, [] as [&str; 0]);
+}
+
+async fn a_folder_in_which_something_has_changed_is_not_removed(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let one = ann.content(b"one").await;
+    for staged in [false, true] {
+        for at in ["/t/d/deep/er/a", "/t/e/a", "/u/a"] {
+            ann.put(at, b"1").await;
+        }
+        let as_of = ann.put("/t/e/a", b"2").await.modseq;
+        let plan = || CommitPlan { removals_as_of: Some(as_of), ..ann.plan("/t") };
+        let remove = async |what: &[&str]| {
+            let mut entries = vec![file("d/own", one)];
+            entries.extend(what.iter().map(|at| nothing(at)));
+            match staged {
+                true => ann.stage(plan(), entries).await,
+                false => ann.db.commit(plan(), entries).await,
+            }
+        };
+        bob.put("/t/d/b", b"1").await;
+        ann.put("/u/b", b"1").await;
+        for (what, change) in [("a new file", "/t/d/deep/b"), ("a version", "/t/d/deep/er/a")] {
+            let before = ann.tree("/t").await;
+            ann.put(change, what.as_bytes()).await;
+            assert_eq!(refused(remove(&["e", "d"]).await), Kind::Aborted, "{what}");
+            let after = ann.tree("/t").await;
+            assert!(after.len() >= before.len() && !after.contains(&"/t/d/own".to_owned()));
+        }
+        ann.rm("/t/d").await;
+        ann.put("/t/d/a", b"1").await;
+        assert_eq!(refused(remove(&["d"]).await), Kind::Aborted, "another folder");
+        // What has changed elsewhere, and what the commit itself does, is in nobody's way.
+        remove(&["e"]).await.unwrap();
+        assert_eq!(ann.tree("/t").await, ["/t/d", "/t/d/a", "/t/d/own"]);
+        ann.rm("/t").await;
+        ann.rm("/u").await;
+    }
 }
 
 async fn a_removal_in_a_commit_is_undone(world: &World) {

@@ -2,6 +2,8 @@
 //! entries below a top that has no parent, and appears when that one row gets its parent; changes to
 //! what stands wait in `staged_entry` and are applied together.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -12,6 +14,7 @@ use crate::db::sqlite::paths::{by_id, child, root, sibling};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, encoded, one, xattrs};
+use crate::db::sqlite::since::changed_below;
 use crate::db::sqlite::trash::{drop_leaves, drop_row};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, quota, undo};
@@ -98,7 +101,14 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     check_base(tx, plan)?;
     end_upload(tx, plan.by, plan.upload)?;
     let before = journal::current(tx.conn(), account)?;
-    let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
+    let changed = match plan.removals_as_of {
+        Some(number) if entries.iter().any(|new| new.node == NewNode::Nothing) => {
+            changed_below(tx.conn(), account, number)?
+        }
+        _ => HashMap::new(),
+    };
+    let mut merge =
+        Merge::below(reach.top(), (account, provenance(plan)), plan.now).sparing(changed);
     if all_inside {
         merge.folder(tx, plan.base.path.names())?;
     }

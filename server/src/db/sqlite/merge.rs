@@ -2,9 +2,12 @@
 //! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
 //! through here.
 
+use std::collections::HashMap;
+
 use crate::db::sqlite::contents::{self, Provenance};
 use crate::db::sqlite::paths::{by_id, child, sibling, twin};
 use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, encoded};
+use crate::db::sqlite::since::told;
 use crate::db::sqlite::undo::Adjusted;
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{journal, quota, versions};
@@ -28,6 +31,8 @@ pub(super) struct Merge {
     top: EntryId,
     added_bytes: u64,
     adjusted: Vec<Adjusted>,
+    /// Folders that are not removed, each with what has changed in it.
+    spared: HashMap<EntryId, EntryId>,
 }
 
 /// What became of one entry.
@@ -54,7 +59,13 @@ impl Merge {
             top,
             added_bytes: 0,
             adjusted: Vec::new(),
+            spared: HashMap::new(),
         }
+    }
+
+    /// Refuses to remove these folders: each has something in it that has changed.
+    pub(super) fn sparing(self, spared: HashMap<EntryId, EntryId>) -> Self {
+        Self { spared, ..self }
     }
 
     /// Below a top that is not linked yet.
@@ -99,6 +110,11 @@ impl Merge {
         };
         if path.is_root() {
             return Err(Error::field("path", "the root of a tree cannot be removed"));
+        }
+        if let Some(changed) = self.spared.get(&entry.id) {
+            let changed = told(tx.conn(), self.account, *changed)?;
+            let message = format!("{changed} has changed meanwhile, so {path} was not removed");
+            return Err(Error::new(Kind::Aborted, message));
         }
         remove_row(tx, &entry, self.now)?;
         let gone = self.folders.iter().position(|(_, id)| *id == entry.id);

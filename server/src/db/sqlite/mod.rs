@@ -30,6 +30,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod sharing;
+mod since;
 mod trash;
 mod tree;
 mod undo;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::sqlite::contents::Provenance;
 use crate::db::sqlite::merge::{Merge, remove_row};
-use crate::db::sqlite::paths::{Upwards, by_id};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry, one};
+use crate::db::sqlite::since::{changed_below, told};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{journal, trash, versions};
 use crate::db::{CommitPlan, Undo, Undone};
@@ -22,8 +22,6 @@ use crate::model::{AccountId, Entry, EntryId, FileName, Mode, Modseq, TreePath, 
 
 /// Commits that are looked at to find the last one of a tree.
 const LOOKED_AT: usize = 1_000;
-/// Entries that may have changed since a commit that is undone: each is looked at.
-const CHANGED_SINCE_MAX: usize = 20_000;
 /// More folders than this above each other are a damaged tree.
 const STEPS_MAX: usize = 4_096;
 
@@ -155,30 +153,17 @@ fn unchanged_since(conn: &Connection, account: AccountId, made: &Made) -> Result
         );
         return Err(Error::new(Kind::Aborted, message));
     }
-    let new: HashSet<EntryId> = done
+    let mut new = done
         .iter()
         .filter(|(entry, facts)| made.numbers.has(facts.made) && entry.node.is_folder())
-        .map(|(entry, _)| entry.id)
-        .collect();
-    if new.is_empty() {
+        .peekable();
+    if new.peek().is_none() {
         return Ok(());
     }
-    let sql = "SELECT id, parent, removed FROM entry WHERE account = ?1 AND modseq > ?2
-               ORDER BY modseq LIMIT ?3";
-    let limit = CHANGED_SINCE_MAX + 1;
-    let later = all(conn, sql, (account, made.numbers.last, limit), |row| {
-        Ok((row.get::<_, EntryId>(0)?, row.get::<_, Option<EntryId>>(1)?, row.get::<_, bool>(2)?))
-    })?;
-    if later.len() > CHANGED_SINCE_MAX {
-        let message = "too much has changed since the last commit; nothing was undone";
-        return Err(Error::new(Kind::Aborted, message));
-    }
-    let mut ways = Ways { conn, known: HashMap::new() };
-    for (id, parent, removed) in later {
-        // What is in the trash is left there, and what is below it.
-        let Some(parent) = parent.filter(|_| !removed) else { continue };
-        if new.contains(&parent) || ways.leads(parent, |above| new.contains(&above))? {
-            let told = told(conn, account, id)?;
+    let changed = changed_below(conn, account, made.numbers.last)?;
+    for (folder, _) in new {
+        if let Some(id) = changed.get(&folder.id) {
+            let told = told(conn, account, *id)?;
             let message = format!(
                 "{told} was changed after the last commit, which made the folder that it is in; \
                  nothing was undone"
@@ -187,19 +172,6 @@ fn unchanged_since(conn: &Connection, account: AccountId, made: &Made) -> Result
         }
     }
     Ok(())
-}
-
-/// A path, for people.
-fn told(conn: &Connection, account: AccountId, id: EntryId) -> Result<String> {
-    let Some(found) = by_id(conn, id)? else {
-        return Ok(id.to_string());
-    };
-    let name = found.name.as_ref().map_or("", FileName::as_str);
-    let above = match found.parent {
-        Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
-        None => None,
-    };
-    Ok(above.map_or_else(|| name.to_owned(), |above| format!("{}/{name}", above.path)))
 }
 
 /// Ways from folders up to the root.

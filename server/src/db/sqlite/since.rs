@@ -1,0 +1,54 @@
+//! What has changed since a number of the account's, by the folders that it is in.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use crate::db::sqlite::paths::{Upwards, by_id};
+use crate::db::sqlite::rows::{all, one};
+use crate::error::{Error, Kind, Result};
+use crate::model::{AccountId, EntryId, FileName, Modseq};
+
+/// Entries that may have changed: each is looked at.
+const CHANGED_MAX: usize = 20_000;
+
+/// The folders in which something was changed after a number, however deep below, each with one such entry.
+/// What is in the trash does not count. An error where that is too much to look at.
+pub(super) fn changed_below(
+    conn: &Connection,
+    account: AccountId,
+    since: Modseq,
+) -> Result<HashMap<EntryId, EntryId>> {
+    let sql = "SELECT id, parent FROM entry
+               WHERE account = ?1 AND modseq > ?2 AND removed = 0 ORDER BY modseq LIMIT ?3";
+    let changed = all(conn, sql, (account, since, CHANGED_MAX + 1), |row| {
+        Ok((row.get::<_, EntryId>(0)?, row.get::<_, Option<EntryId>>(1)?))
+    })?;
+    if changed.len() > CHANGED_MAX {
+        return Err(Error::new(Kind::Aborted, "too much has changed meanwhile; nothing was done"));
+    }
+    let mut folders = HashMap::new();
+    for (id, parent) in changed {
+        let mut next = parent;
+        while let Some(folder) = next.filter(|folder| !folders.contains_key(folder)) {
+            let sql = "SELECT parent FROM entry WHERE id = ?1 AND removed = 0";
+            let Some(above) = one(conn, sql, [folder], |row| row.get(0))? else { break };
+            folders.insert(folder, id);
+            next = above;
+        }
+    }
+    Ok(folders)
+}
+
+/// A path, for people.
+pub(super) fn told(conn: &Connection, account: AccountId, id: EntryId) -> Result<String> {
+    let Some(found) = by_id(conn, id)? else {
+        return Ok(id.to_string());
+    };
+    let name = found.name.as_ref().map_or("", FileName::as_str);
+    let above = match found.parent {
+        Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
+        None => None,
+    };
+    Ok(above.map_or_else(|| name.to_owned(), |above| format!("{}/{name}", above.path)))
+}
