@@ -189,7 +189,6 @@ impl App {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// How long an unreachable server is tried again.
     /// Connections that file data is spread over.
     pub(crate) fn connections(&self) -> usize {
         self.connections
@@ -202,6 +201,7 @@ impl App {
         Trusted::pin(asked)
     }
 
+    /// How long an unreachable server is tried again.
     pub(crate) fn retry_for(&self) -> Duration {
         self.retry_for
     }

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// An earlier version, by its id or its generation; of one file
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Read all files that stand here, also those that are as they were when they were read last
+    #[arg(long)]
+    checksum: bool,
     /// Return only when all is on disk
     #[arg(long)]
     sync: bool,
@@ -102,7 +105,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     }
     let aim = aim(Path::new(&arguments.target), &remotes)?;
     let filter = arguments.filter.filter(false)?;
-    let got = Get { app, session, sync: arguments.sync, filter };
+    let Arguments { sync, checksum, .. } = arguments;
+    let got = Get { app, session, sync, checksum, filter };
     got.all(remotes, aim).await
 }
 
@@ -195,6 +199,7 @@ struct Get<'a> {
     app: &'a App,
     session: Session,
     sync: bool,
+    checksum: bool,
     filter: Filter,
 }
 
@@ -219,6 +224,8 @@ impl Get<'_> {
             downloads: Downloads::new(&self.session),
             beneath: beneath.clone(),
             progress: self.app.output.progress("get", Some(size(&items))),
+            reads_all: self.checksum,
+            state: self.app.state.clone(),
         };
         let received = receiving.all(&items).await;
         let received = received.map_err(|error| error.if_run_again(GOES_ON))?;

@@ -12,7 +12,7 @@ use clap::Args;
 use depot_proto::auth::ServerInfoResponse;
 use depot_proto::files::{CommitBegin, CommitResponse, Kind};
 use rustix::io::Errno;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 use uuid::Uuid;
 
 use super::conditions::Conditions;
@@ -27,6 +27,7 @@ use crate::path::RemotePath;
 use crate::state::{KeptId, Purpose};
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::commit::{Tree, commit};
+use crate::transfer::index::{Index, Recorder};
 use crate::transfer::{Upload, UploadKey};
 use crate::tree::filter::{Filter, FilterArgs};
 use crate::tree::plan::{Files, Known, Prepared, Sent};
@@ -61,6 +62,9 @@ pub(crate) struct Arguments {
     if_absent: bool,
     #[command(flatten)]
     conditions: Conditions,
+    /// Read all files, also those that are as they were when they were read last
+    #[arg(long)]
+    checksum: bool,
     /// Leave out names that count as one with a name before them
     #[arg(long)]
     skip_twins: bool,
@@ -324,13 +328,22 @@ impl Put<'_> {
         let files = Files::of(walked.clone());
         let mut tries_left = if files.can_be_read_again() { TRIES_AGAIN } else { 0 };
         let mut sent_before = vec![0; files.len()];
+        let index = match self.arguments.checksum {
+            true => None,
+            false => Index::open(&self.app.state),
+        };
+        let recorder = Arc::new(Recorder::start(&self.app.state));
         loop {
             let total = (walked.bytes > 0).then_some(walked.bytes);
             let progress = self.app.output.progress("put", total);
             let tree = self.aim.base.owner().unwrap_or_default().to_owned();
             let key = UploadKey { id: upload_id.id(), tree };
             let upload = Upload::new(self.session, self.info, key, progress)?;
-            let uploaded = upload.run(files.len(), files.jobs()).await;
+            let upload = upload.recorded(recorder.clone());
+            let mut known = block_in_place(|| files.known(index.as_ref(), upload.cutter()));
+            upload.leave_present(&mut known).await?;
+            let jobs = files.jobs(&known);
+            let uploaded = upload.run(known, jobs).await;
             let mut uploaded = uploaded.map_err(|error| error.if_run_again(GOES_ON))?;
             uploaded.sent.iter_mut().zip(&sent_before).for_each(|(sent, before)| *sent += before);
             sent_before.clone_from(&uploaded.sent);
@@ -399,6 +412,7 @@ impl Put<'_> {
             base: self.aim.base.to_string(),
             if_absent: self.arguments.if_absent && is_tree,
             size: Some(prepared.bytes),
+            removals_as_of: None,
             if_etag: if is_tree { self.arguments.conditions.etag() } else { String::new() },
         };
         Arc::new(Tree { begin, entries: std::mem::take(&mut prepared.entries) })

@@ -202,7 +202,7 @@ impl Sending<'_> {
             .into_iter()
             .enumerate()
             .map(|(slot, path)| Job { slot, input: Input::Named(path) });
-        let uploaded = upload.run(self.local.len(), jobs).await?;
+        let uploaded = upload.run(self.local.iter().map(|_| None).collect(), jobs).await?;
         let mut contents = Vec::new();
         let mut chunks = 0;
         let outcomes = uploaded.outcomes.into_iter().zip(uploaded.sent);

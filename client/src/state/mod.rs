@@ -71,6 +71,11 @@ pub(crate) struct StateLock {
 }
 
 impl StateDir {
+    #[cfg(test)]
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     /// `DEPOT_STATE_DIR`, or `depot` in the XDG state directory.
     pub(crate) fn locate(environment: &Environment) -> Result<Self> {
         if let Some(path) = &environment.state_dir {
@@ -131,6 +136,20 @@ impl StateDir {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         let made = made.and_then(|()| private_file(&path));
         made.map(drop).map_err(|error| Error::file("make", &path, &error))?;
+        Ok(path)
+    }
+
+    /// Where it is kept what files held when they were read.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.path.join("index.sqlite3")
+    }
+
+    /// The same, to be written.
+    pub(crate) fn ready_index(&self) -> Result<PathBuf> {
+        self.make()?;
+        let path = self.index();
+        // SQLite gives what it makes beside a file the permissions of that file.
+        private_file(&path).map_err(|error| Error::file("open", &path, &error))?;
         Ok(path)
     }
 

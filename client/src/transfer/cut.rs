@@ -56,6 +56,19 @@ impl Cutter {
         Ok(Self { min, average, max, masks: [MASKS[bits + 1], MASKS[bits - 1]], gear: gear.into() })
     }
 
+    /// What another cutter that cuts in the same way has too.
+    pub(super) fn id(&self) -> i64 {
+        let sizes = format!("fastcdc2020 {} {} {}", self.min, self.average, self.max);
+        let mut id = [0; 8];
+        id.copy_from_slice(&blake3::hash(sizes.as_bytes()).as_bytes()[..8]);
+        i64::from_le_bytes(id)
+    }
+
+    /// A content that is no longer than this is one chunk.
+    pub(super) fn min(&self) -> usize {
+        self.min
+    }
+
     /// The longest chunk.
     pub(crate) fn max(&self) -> usize {
         self.max

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::read::Seen;
+use super::seen::Seen;
 use crate::connect::Session;
 use crate::error::{Error, Result};
 

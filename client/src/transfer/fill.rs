@@ -121,7 +121,9 @@ async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
             Err(status) => Error::from(status),
         };
         session.recover(error, &mut patience).await?;
-        let mut is_missing = missing(&session, &key, &part).await?.into_iter();
+        let mut is_missing = missing(&session, &key, part.iter().map(|chunk| chunk.hash).collect())
+            .await?
+            .into_iter();
         let before = bytes(&load);
         load.retain(|_| is_missing.next().unwrap_or(true));
         let kept = before - bytes(&load);

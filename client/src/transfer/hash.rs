@@ -2,13 +2,17 @@
 //! content of one chunk is hashed once.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::Sender;
 
 use super::chunk::{ChunkRef, Digest};
-use super::read::{Batch, Event, Seen};
+use super::cut::Cutter;
+use super::index::Recorder;
+use super::read::{Batch, Event, Whole};
+use super::seen::Seen;
 use crate::error::Error;
 
 /// A chunk and its bytes: a part of a buffer that it keeps from being used again.
@@ -50,13 +54,16 @@ struct Current {
     whole: Option<blake3::Hasher>,
 }
 
-/// Returns what became of each slot, once there are no more batches or nobody wants the chunks.
+/// Who keeps the contents that were read, and how they were cut.
+pub(super) type Keeping = (Arc<Recorder>, Cutter);
+
+/// Completes what became of each slot, until there are no more batches or nobody wants the chunks.
 pub(super) fn run(
     batches: &Receiver<Batch>,
     chunks: &Sender<Chunk>,
-    slots: usize,
+    mut outcomes: Vec<Option<Outcome>>,
+    keeping: Option<&Keeping>,
 ) -> Vec<Option<Outcome>> {
-    let mut outcomes: Vec<Option<Outcome>> = (0..slots).map(|_| None).collect();
     let mut current = Current::default();
     for batch in batches {
         for (slot, event) in batch.events {
@@ -68,7 +75,13 @@ pub(super) fn run(
                         return outcomes;
                     }
                 }
-                Event::End(seen) => outcomes[slot] = Some(Outcome::Read(current.end(seen))),
+                Event::End(Whole { seen, is_settled }) => {
+                    let content = current.end(seen);
+                    if let Some((recorder, cutter)) = keeping.filter(|_| is_settled) {
+                        recorder.cut(&seen, (content.digest, &content.chunks), cutter);
+                    }
+                    outcomes[slot] = Some(Outcome::Read(content));
+                }
                 Event::Again => current = Current::default(),
                 Event::Failed(error) => {
                     current = Current::default();
@@ -135,7 +148,9 @@ mod tests {
         let slots = jobs.len();
         let reader = Reader::new(Pool::new(3, 8192), cutter, batches);
         let reading = thread::spawn(move || reader.run(jobs.into_iter()));
-        let hashing = thread::spawn(move || run(&batches_in, &chunks, slots));
+        let hashing = thread::spawn(move || {
+            run(&batches_in, &chunks, (0..slots).map(|_| None).collect(), None)
+        });
         let mut seen = Vec::new();
         while let Some(chunk) = chunks_in.blocking_recv() {
             let bytes = &chunk.buffer[chunk.range.clone()];

@@ -1,18 +1,20 @@
 //! Reads files into buffers and cuts them into chunks, on a thread of its own. A file that changes while
 //! it is read is read once more, and then given up: old and new bytes are never mixed.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::buffers::{Buffer, Pool};
 use super::cut::{Cutter, Scan};
+use super::seen::Seen;
 use crate::app::now;
 use crate::error::{Error, Result};
 
@@ -38,35 +40,23 @@ pub(crate) enum Input {
     Stream(Box<dyn Read + Send>),
 }
 
-/// A file as it was while it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) size: u64,
-    /// Seconds and nanoseconds.
-    pub(crate) modified: (i64, i64),
-    pub(crate) mode: u32,
-}
-
-impl Seen {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            mode: metadata.mode() & 0o7777,
-        }
-    }
-}
-
 /// What happened to the file of a slot, in order.
 pub(super) enum Event {
     /// These bytes of the buffer are its next chunk.
     Chunk(Range<usize>),
     /// It has been read as a whole.
-    End(Seen),
+    End(Whole),
     /// Its chunks so far do not count: it changed and is read again.
     Again,
     /// It is left out.
     Failed(Error),
+}
+
+/// A file as it was while it was read.
+pub(super) struct Whole {
+    pub(super) seen: Seen,
+    /// Whether any later change will show in what is seen of it.
+    pub(super) is_settled: bool,
 }
 
 /// A buffer and what is in it.
@@ -126,7 +116,7 @@ impl Reader {
     fn file(&mut self, slot: usize, path: &Path, flags: OFlags) -> Result<(), Stopped> {
         for is_last_try in [false, true] {
             let event = match self.attempt(slot, path, flags)? {
-                Ok(seen) => Event::End(seen),
+                Ok(whole) => Event::End(whole),
                 Err(Trouble::Changed) if !is_last_try => Event::Again,
                 Err(Trouble::Changed) => {
                     let shown = path.display();
@@ -150,8 +140,8 @@ impl Reader {
         slot: usize,
         path: &Path,
         flags: OFlags,
-    ) -> Result<Result<Seen, Trouble>, Stopped> {
-        let (mut file, before) = match open(path, flags) {
+    ) -> Result<Result<Whole, Trouble>, Stopped> {
+        let (mut file, whole) = match open(path, flags) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(Trouble::Io(error))),
         };
@@ -160,7 +150,7 @@ impl Reader {
             Err(error) => return Ok(Err(Trouble::Io(error))),
         };
         Ok(match file.metadata() {
-            Ok(after) if Seen::of(&after) == before && read == before.size => Ok(before),
+            Ok(after) if Seen::of(&after) == whole.seen && read == whole.seen.size => Ok(whole),
             Ok(_) => Err(Trouble::Changed),
             Err(error) => Err(Trouble::Io(error)),
         })
@@ -168,7 +158,10 @@ impl Reader {
 
     fn stream(&mut self, slot: usize, mut stream: Box<dyn Read + Send>) -> Result<(), Stopped> {
         let event = match self.content(slot, &mut stream)? {
-            Ok(size) => Event::End(Seen { size, modified: (now(), 0), mode: 0o644 }),
+            Ok(size) => {
+                let seen = Seen { size, modified: (now(), 0), mode: 0o644, ..Seen::default() };
+                Event::End(Whole { seen, is_settled: false })
+            }
             Err(error) => Event::Failed(Error::io("read the input", &error)),
         };
         self.push(slot, event)
@@ -261,7 +254,7 @@ impl Reader {
 }
 
 /// Opens a regular file, and nothing that could make us wait.
-fn open(path: &Path, flags: OFlags) -> io::Result<(File, Seen)> {
+fn open(path: &Path, flags: OFlags) -> io::Result<(File, Whole)> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
@@ -269,5 +262,6 @@ fn open(path: &Path, flags: OFlags) -> io::Result<(File, Seen)> {
         return Err(io::Error::other("it is no file any more"));
     }
     let _ = fadvise(&file, 0, None, Advice::Sequential);
-    Ok((file, Seen::of(&metadata)))
+    let seen = Seen::of(&metadata);
+    Ok((file, Whole { seen, is_settled: seen.is_settled(SystemTime::now()) }))
 }

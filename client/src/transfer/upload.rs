@@ -13,9 +13,11 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 
 use super::buffers::Pool;
+use super::chunk::{ChunkRef, Digest, PLACE_BYTES};
 use super::cut::Cutter;
 use super::fill::{self, Filling};
 use super::hash::{self, Chunk};
+use super::index::Recorder;
 use super::read::{Job, Reader};
 use crate::connect::{Repeat, Session};
 use crate::error::{Error, Result};
@@ -46,6 +48,7 @@ pub(crate) struct Upload {
     limits: Limits,
     key: UploadKey,
     progress: Arc<Progress>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// What became of each slot.
@@ -68,15 +71,53 @@ impl Upload {
             limits: info.limits.unwrap_or_default(),
             key,
             progress: Arc::new(progress),
+            recorder: None,
         })
     }
 
-    /// Brings the contents of all jobs; their slots count from 0 to `slots`.
+    /// How contents are cut.
+    pub(crate) fn cutter(&self) -> &Cutter {
+        &self.cutter
+    }
+
+    /// Has what is read kept for another time.
+    pub(crate) fn recorded(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder: Some(recorder), ..self }
+    }
+
+    /// Of contents that are known without having been read, leaves those that the server has all chunks of.
+    pub(crate) async fn leave_present(&self, known: &mut [Option<Content>]) -> Result<()> {
+        let mut asked = Vec::new();
+        for (slot, content) in known.iter().enumerate() {
+            let Some(content) = content else { continue };
+            asked.extend(content.chunks.chunks_exact(PLACE_BYTES).map(|place| (slot, place)));
+        }
+        let asked_max = self.asked_max();
+        let mut absent = Vec::new();
+        for part in asked.chunks(asked_max) {
+            let hashes =
+                part.iter().map(|(_, place)| ChunkRef::parse(place).map(|chunk| chunk.hash));
+            let is_missing =
+                missing(&self.session, &self.key, hashes.collect::<Result<_>>()?).await?;
+            let slots = part.iter().zip(is_missing).filter(|(_, is_missing)| *is_missing);
+            absent.extend(slots.map(|((slot, _), _)| *slot));
+        }
+        for slot in absent {
+            known[slot] = None;
+        }
+        let bytes = known.iter().flatten().map(|content| content.seen.size).sum();
+        self.progress.add(bytes);
+        Ok(())
+    }
+
+    /// Brings the contents of all jobs. Of each slot that none of them is for, the content is known.
     pub(crate) async fn run(
         &self,
-        slots: usize,
+        known: Vec<Option<Content>>,
         jobs: impl Iterator<Item = Job> + Send + 'static,
     ) -> Result<Uploaded> {
+        let slots = known.len();
+        let known = known.into_iter().map(|content| content.map(Outcome::Read)).collect();
         let buffer_bytes = BUFFER_BYTES.max(2 * self.cutter.max());
         let pool = Pool::new((BUFFERED_BYTES / buffer_bytes).max(3), buffer_bytes);
         let (batches, batches_in) = sync_channel(2);
@@ -84,8 +125,9 @@ impl Upload {
         let (outcomes, outcomes_in) = oneshot::channel();
         let reader = Reader::new(pool.clone(), self.cutter.clone(), batches);
         start("read", move || reader.run(jobs))?;
+        let keeping = self.recorder.clone().map(|recorder| (recorder, self.cutter.clone()));
         start("hash", move || {
-            let _ = outcomes.send(hash::run(&batches_in, &chunks, slots));
+            let _ = outcomes.send(hash::run(&batches_in, &chunks, known, keeping.as_ref()));
         })?;
         let sent = self.negotiate(chunks_in, slots).await;
         // After a failure nothing comes back to the pool that anybody should wait for.
@@ -108,7 +150,7 @@ impl Upload {
         };
         let (to_send, sending) = channel(4);
         let filler = tokio::spawn(fill::run(filling, sending));
-        let asked_max = (self.limits.missing_hashes_max as usize).clamp(1, 4096);
+        let asked_max = self.asked_max();
         let mut asked = HashSet::new();
         let mut sent = vec![0; slots];
         let mut batch = Vec::new();
@@ -120,7 +162,8 @@ impl Upload {
                 }
                 is_new
             });
-            let answer = missing(&self.session, &self.key, &batch).await?;
+            let hashes = batch.iter().map(|chunk| chunk.hash).collect();
+            let answer = missing(&self.session, &self.key, hashes).await?;
             let mut load = Vec::new();
             for (chunk, is_missing) in batch.drain(..).zip(answer) {
                 match is_missing {
@@ -140,18 +183,23 @@ impl Upload {
         fill::joined(filler.await)?;
         Ok(sent)
     }
+
+    /// Chunks that are asked about at once.
+    fn asked_max(&self) -> usize {
+        (self.limits.missing_hashes_max as usize).clamp(1, 4096)
+    }
 }
 
 /// For each chunk whether it must be sent.
 pub(super) async fn missing(
     session: &Session,
     key: &UploadKey,
-    chunks: &[Chunk],
+    chunks: Vec<Digest>,
 ) -> Result<Vec<bool>> {
     if chunks.is_empty() {
         return Ok(Vec::new());
     }
-    let hashes: Vec<u8> = chunks.iter().flat_map(|chunk| *chunk.hash.as_bytes()).collect();
+    let hashes: Vec<u8> = chunks.iter().flat_map(|hash| *hash.as_bytes()).collect();
     let hashes = Bytes::from(hashes);
     let answer = session.call(Repeat::Always, || async {
         let UploadKey { id, tree } = key.clone();

@@ -12,7 +12,8 @@ use prost_types::Timestamp;
 use super::walk::{Found, Walked, What, is_stream};
 use crate::error::Error;
 use crate::transfer::commit::{Manifest, Planned};
-use crate::transfer::{Content, Digest, Input, Job, Outcome, PLACE_BYTES, Uploaded};
+use crate::transfer::index::{Index, Kept};
+use crate::transfer::{Content, Cutter, Digest, Input, Job, Outcome, PLACE_BYTES, Uploaded};
 
 /// The files of a walk in its order; a file's place here is its slot.
 pub(crate) struct Files {
@@ -52,10 +53,24 @@ impl Files {
         self.places.len()
     }
 
-    /// What to read, found out as it is asked for.
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = Job> + Send + 'static {
+    /// The contents that are known from an earlier time; none of those that have changed since. Blocks.
+    pub(crate) fn known(&self, index: Option<&Index>, cutter: &Cutter) -> Vec<Option<Content>> {
+        let known = |&place: &usize| {
+            let seen = self.walked.found[place].seen;
+            let Kept { digest, chunks } = index?.content(&seen, cutter)?;
+            Some(Content { seen, digest, chunks })
+        };
+        self.places.iter().map(known).collect()
+    }
+
+    /// What to read, found out as it is asked for: all that is not known.
+    pub(crate) fn jobs(
+        &self,
+        known: &[Option<Content>],
+    ) -> impl Iterator<Item = Job> + Send + 'static {
         let (walked, places) = (self.walked.clone(), self.places.clone());
-        (0..places.len()).map(move |slot| {
+        let slots: Vec<usize> = (0..known.len()).filter(|&slot| known[slot].is_none()).collect();
+        slots.into_iter().map(move |slot| {
             let found = &walked.found[places[slot]];
             Job { slot, input: input(&walked, found) }
         })
@@ -171,8 +186,8 @@ fn entry(found: &Found, kind: Kind) -> Planned {
     let entry = NewEntry {
         path: found.path.clone(),
         kind: kind.into(),
-        mode: found.mode,
-        modified_at: Some(timestamp(found.modified)),
+        mode: found.seen.mode,
+        modified_at: Some(timestamp(found.seen.modified)),
         ..NewEntry::default()
     };
     Planned { entry, manifest: None }

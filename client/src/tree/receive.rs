@@ -19,6 +19,8 @@ use super::standing::{admit, standing};
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
 use crate::output::Progress;
+use crate::state::StateDir;
+use crate::transfer::index::{Index, Recorder};
 use crate::transfer::many::{self, Small, is_small};
 use crate::transfer::{Downloads, Target, Wanted};
 
@@ -34,6 +36,9 @@ pub(crate) struct Receiving {
     pub(crate) downloads: Downloads,
     pub(crate) beneath: Arc<Beneath>,
     pub(crate) progress: Progress,
+    /// Whether files are read that are as they were when they were read last.
+    pub(crate) reads_all: bool,
+    pub(crate) state: StateDir,
 }
 
 /// What became of each item.
@@ -90,7 +95,13 @@ impl Receiving {
             matches!(item.what, ItemKind::File { .. }) && !lost.contains(&item.folder)
         };
         let places: Vec<usize> = (0..items.len()).filter(|&at| is_wanted(&items[at])).collect();
-        let looked = standing(&self.beneath, items, &places, &self.progress);
+        let index = match self.reads_all {
+            true => None,
+            false => Index::open(&self.state),
+        };
+        let recorder = Recorder::start(&self.state);
+        let known = (index.as_ref(), &recorder);
+        let looked = standing(&self.beneath, items, &places, known, &self.progress);
         let (mut small, mut large) = (Vec::new(), Vec::new());
         for (place, stands) in places.into_iter().zip(looked) {
             let item = &items[place];

@@ -1,17 +1,20 @@
 //! Which files of a list stand here already as they should. A size and a time that are the same only make
 //! it worth a look: what a file holds is known when it has been read and hashed. Several are, at once.
 
+use std::fs::File;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use rustix::fs::{FileType, Stat};
 
 use super::beneath::{Attributes, Beneath, is_reserved};
 use super::listed::{Item, ItemKind};
 use crate::output::Progress;
-use crate::transfer::Digest;
+use crate::transfer::index::{Index, Recorder};
+use crate::transfer::{Digest, Seen};
 
 /// Files that are read at once.
 const READ_AT_ONCE: usize = 8;
@@ -21,13 +24,15 @@ pub(super) fn standing(
     beneath: &Beneath,
     items: &[Item],
     places: &[usize],
+    (index, recorder): (Option<&Index>, &Recorder),
     progress: &Progress,
 ) -> Vec<io::Result<bool>> {
+    let look_at = |item| stands(beneath, item, (index, recorder), progress);
     let next = AtomicUsize::new(0);
     let look = || {
         let mut looked = Vec::new();
         while let Some(&place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            looked.push((place, stands(beneath, &items[place], progress)));
+            looked.push((place, look_at(&items[place])));
         }
         looked
     };
@@ -43,7 +48,12 @@ pub(super) fn standing(
     looked.into_iter().map(|(_, stands)| stands).collect()
 }
 
-fn stands(beneath: &Beneath, item: &Item, progress: &Progress) -> io::Result<bool> {
+fn stands(
+    beneath: &Beneath,
+    item: &Item,
+    (index, recorder): (Option<&Index>, &Recorder),
+    progress: &Progress,
+) -> io::Result<bool> {
     let ItemKind::File { size, digest, .. } = &item.what else { return Ok(false) };
     admit(item)?;
     let folder = beneath.folder(&item.folder)?;
@@ -51,10 +61,13 @@ fn stands(beneath: &Beneath, item: &Item, progress: &Progress) -> io::Result<boo
     if !looks_unchanged(&stat, *size, item.attributes) {
         return Ok(false);
     }
-    // What cannot be read can be replaced.
-    let mut hasher = blake3::Hasher::new();
-    let read = folder.read(&item.name).and_then(|file| hasher.update_reader(file).map(drop));
-    if read.is_err() || Digest::from(hasher.finalize()) != *digest {
+    let seen = Seen::of_stat(&stat);
+    let held = match index.and_then(|index| index.digest(&seen)) {
+        Some(known) => Some(known),
+        // What cannot be read can be replaced.
+        None => folder.read(&item.name).and_then(|file| read(&file, &seen, recorder)).ok(),
+    };
+    if held != Some(*digest) {
         return Ok(false);
     }
     if stat.st_mode & 0o1777 != item.attributes.mode & 0o1777 {
@@ -62,6 +75,18 @@ fn stands(beneath: &Beneath, item: &Item, progress: &Progress) -> io::Result<boo
     }
     progress.add(*size);
     Ok(true)
+}
+
+/// What a file holds, which is kept if it stays as it was seen.
+fn read(file: &File, seen: &Seen, recorder: &Recorder) -> io::Result<Digest> {
+    let is_settled = seen.is_settled(SystemTime::now());
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    let digest = Digest::from(hasher.finalize());
+    if is_settled && Seen::of(&file.metadata()?) == *seen {
+        recorder.whole(seen, digest);
+    }
+    Ok(digest)
 }
 
 /// A name that unfinished files have here would take the place of one.
@@ -89,6 +114,7 @@ mod tests {
 
     use super::standing;
     use crate::output::{Output, Style};
+    use crate::transfer::index::Recorder;
     use crate::tree::beneath::Beneath;
     use crate::tree::listed::Item;
 
@@ -128,7 +154,7 @@ mod tests {
         let places: Vec<usize> = (0..items.len()).filter(|place| place % 2 == 0).collect();
         let beneath = Beneath::open(dir.path()).unwrap();
         let progress = Output::new(Style::default()).progress("", None);
-        let looked = standing(&beneath, &items, &places, &progress);
+        let looked = standing(&beneath, &items, &places, (None, &Recorder::nowhere()), &progress);
         assert_eq!(looked.len(), places.len());
         for (place, stands) in places.into_iter().zip(looked) {
             match stands {

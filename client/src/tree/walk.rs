@@ -24,9 +24,7 @@ pub(crate) struct Found {
     /// Below the base of the commit; empty for the base itself.
     pub(crate) path: String,
     pub(crate) what: What,
-    pub(crate) mode: u32,
-    /// Seconds and nanoseconds.
-    pub(crate) modified: (i64, i64),
+    pub(crate) seen: Seen,
     root: usize,
 }
 
@@ -85,8 +83,8 @@ impl Walked {
     /// A single file that comes from stdin.
     pub(crate) fn stdin(name: &str) -> Self {
         let (name, local) = (name.to_owned(), PathBuf::from("-"));
-        let found =
-            Found { path: name.clone(), what: What::File, mode: 0o644, modified: (0, 0), root: 0 };
+        let seen = Seen { mode: 0o644, ..Seen::default() };
+        let found = Found { path: name.clone(), what: What::File, seen, root: 0 };
         Self { roots: vec![Root { local, name }], found: vec![found], ..Self::default() }
     }
 
@@ -166,10 +164,10 @@ impl Walker<'_> {
             }
             What::Symlink(_) => Vec::new(),
         };
-        let Seen { modified, mode, .. } = Seen::of(metadata);
+        let seen = Seen::of(metadata);
         let parent = path.clone();
         let is_folder = what == What::Folder;
-        self.walked.found.push(Found { path, what, mode, modified, root });
+        self.walked.found.push(Found { path, what, seen, root });
         for child in children {
             self.child(root, &parent, child);
         }

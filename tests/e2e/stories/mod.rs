@@ -21,6 +21,7 @@ mod sharing;
 mod special;
 mod together;
 mod trees;
+mod unread;
 mod watch;
 
 use std::fs;
