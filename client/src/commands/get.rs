@@ -106,7 +106,8 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let aim = aim(Path::new(&arguments.target), &remotes)?;
     let filter = arguments.filter.filter(false)?;
     let Arguments { sync, checksum, .. } = arguments;
-    let got = Get { app, session, sync, checksum, filter };
+    let is_known = arguments.link.link.is_none();
+    let got = Get { app, session, is_known, sync, checksum, filter };
     got.all(remotes, aim).await
 }
 
@@ -198,6 +199,8 @@ async fn to_stdout(app: &App, session: &Session, remotes: &[Remote]) -> Result<(
 struct Get<'a> {
     app: &'a App,
     session: Session,
+    /// Whether it is an account that gets it, and not whoever has a link.
+    is_known: bool,
     sync: bool,
     checksum: bool,
     filter: Filter,
@@ -225,7 +228,7 @@ impl Get<'_> {
             beneath: beneath.clone(),
             progress: self.app.output.progress("get", Some(size(&items))),
             reads_all: self.checksum,
-            state: self.app.state.clone(),
+            state: self.is_known.then(|| self.app.state.clone()),
         };
         let received = receiving.all(&items).await;
         let received = received.map_err(|error| error.if_run_again(GOES_ON))?;

@@ -145,7 +145,6 @@ impl Recorder {
     }
 
     /// One that keeps nothing.
-    #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
         Self { records: None, thread: None }
     }

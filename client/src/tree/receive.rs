@@ -38,7 +38,8 @@ pub(crate) struct Receiving {
     pub(crate) progress: Progress,
     /// Whether files are read that are as they were when they were read last.
     pub(crate) reads_all: bool,
-    pub(crate) state: StateDir,
+    /// Where it is kept what they held; a visitor leaves nothing behind.
+    pub(crate) state: Option<StateDir>,
 }
 
 /// What became of each item.
@@ -95,11 +96,11 @@ impl Receiving {
             matches!(item.what, ItemKind::File { .. }) && !lost.contains(&item.folder)
         };
         let places: Vec<usize> = (0..items.len()).filter(|&at| is_wanted(&items[at])).collect();
-        let index = match self.reads_all {
-            true => None,
-            false => Index::open(&self.state),
+        let index = match &self.state {
+            Some(state) if !self.reads_all => Index::open(state),
+            _ => None,
         };
-        let recorder = Recorder::start(&self.state);
+        let recorder = self.state.as_ref().map_or_else(Recorder::nowhere, Recorder::start);
         let known = (index.as_ref(), &recorder);
         let looked = standing(&self.beneath, items, &places, known, &self.progress);
         let (mut small, mut large) = (Vec::new(), Vec::new());
