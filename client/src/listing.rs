@@ -64,8 +64,20 @@ pub(crate) async fn pages(
     }
 }
 
+/// What is below a folder, as it was at one moment.
+pub(crate) struct Moment {
+    pub(crate) entries: Vec<Entry>,
+    /// The number that the owner's latest change had then.
+    pub(crate) modseq: u64,
+}
+
 /// All entries below a folder, as they were at one moment.
 pub(crate) async fn tree(session: &Session, path: &RemotePath) -> Result<Vec<Entry>> {
+    Ok(moment(session, path).await?.entries)
+}
+
+/// The same, and when that was.
+pub(crate) async fn moment(session: &Session, path: &RemotePath) -> Result<Moment> {
     for _ in 0..TRIES {
         let mut entries = Vec::new();
         let mut moment = None;
@@ -80,7 +92,7 @@ pub(crate) async fn tree(session: &Session, path: &RemotePath) -> Result<Vec<Ent
         })
         .await?;
         if is_one_moment {
-            return Ok(entries);
+            return Ok(Moment { entries, modseq: moment.unwrap_or_default() });
         }
     }
     let message = format!("{path} changes faster than it can be listed; try again later");

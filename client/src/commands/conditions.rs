@@ -28,6 +28,11 @@ impl Conditions {
         }
     }
 
+    /// Whether anything goes.
+    pub(super) fn are_none(&self) -> bool {
+        self.if_generation.is_none() && self.if_etag.is_none()
+    }
+
     /// As it is sent.
     pub(super) fn etag(&self) -> String {
         self.if_etag.clone().unwrap_or_default()

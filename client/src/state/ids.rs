@@ -51,8 +51,12 @@ impl KeptId {
     /// server, account, and so on. A second run for it at the same time gets an id of its own. Where
     /// nothing can be kept, all works the same; only its continuation has another id.
     pub(crate) fn take(state: &StateDir, purpose: Purpose, parts: &[&[u8]]) -> Self {
-        Self::kept(state, purpose, parts)
-            .unwrap_or_else(|_| Self { id: Uuid::new_v4(), kept: None })
+        Self::kept(state, purpose, parts).unwrap_or_else(|_| Self::fresh())
+    }
+
+    /// An id that is not kept.
+    pub(crate) fn fresh() -> Self {
+        Self { id: Uuid::new_v4(), kept: None }
     }
 
     fn kept(state: &StateDir, purpose: Purpose, parts: &[&[u8]]) -> io::Result<Self> {

@@ -49,6 +49,8 @@ pub(crate) struct Upload {
     key: UploadKey,
     progress: Arc<Progress>,
     recorder: Option<Arc<Recorder>>,
+    /// Whether it is only counted what would be sent.
+    is_counting: bool,
 }
 
 /// What became of each slot.
@@ -72,6 +74,7 @@ impl Upload {
             key,
             progress: Arc::new(progress),
             recorder: None,
+            is_counting: false,
         })
     }
 
@@ -83,6 +86,11 @@ impl Upload {
     /// Has what is read kept for another time.
     pub(crate) fn recorded(self, recorder: Arc<Recorder>) -> Self {
         Self { recorder: Some(recorder), ..self }
+    }
+
+    /// Sends nothing, and says what would be sent.
+    pub(crate) fn counting(self) -> Self {
+        Self { is_counting: true, ..self }
     }
 
     /// Of contents that are known without having been read, leaves those that the server has all chunks of.
@@ -166,11 +174,11 @@ impl Upload {
             let answer = missing(&self.session, &self.key, hashes).await?;
             let mut load = Vec::new();
             for (chunk, is_missing) in batch.drain(..).zip(answer) {
-                match is_missing {
-                    true => {
-                        sent[chunk.slot] += chunk.length() as u64;
-                        load.push(chunk);
-                    }
+                if is_missing {
+                    sent[chunk.slot] += chunk.length() as u64;
+                }
+                match is_missing && !self.is_counting {
+                    true => load.push(chunk),
                     false => self.progress.add(chunk.length() as u64),
                 }
             }

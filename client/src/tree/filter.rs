@@ -4,7 +4,8 @@
 //! The last pattern that matches decides, includes after excludes; the command line before the tree's files,
 //! and of those the deepest. What is in a folder that is left out is never looked at.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ignore::Match;
@@ -30,7 +31,9 @@ pub(crate) struct Filter {
     /// Whether `.gitignore` files are read.
     reads_gitignore: bool,
     /// Those of the folders from the root of the tree down to the one that is looked at.
-    found: Vec<Gitignore>,
+    found: Vec<PathBuf>,
+    /// All of them by folder, also those of folders that were left.
+    files: BTreeMap<PathBuf, Gitignore>,
 }
 
 /// The file that says what git leaves out.
@@ -54,15 +57,19 @@ impl FilterArgs {
             rules.add_line(None, &line).map_err(|error| wrong(&error))?;
         }
         let rules = rules.build().map_err(|error| Error::usage(error.to_string()))?;
-        Ok(Filter { rules, reads_gitignore, found: Vec::new() })
+        Ok(Filter { rules, reads_gitignore, found: Vec::new(), files: BTreeMap::new() })
     }
 }
 
 impl Filter {
     /// Lets everything through.
-    #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self { rules: Gitignore::empty(), reads_gitignore: false, found: Vec::new() }
+        Self {
+            rules: Gitignore::empty(),
+            reads_gitignore: false,
+            found: Vec::new(),
+            files: BTreeMap::new(),
+        }
     }
 
     /// Whether anything could be left out.
@@ -75,8 +82,10 @@ impl Filter {
     pub(crate) fn enter(&mut self, local: &Path) {
         if self.reads_gitignore {
             let file = local.join(GITIGNORE);
-            let found = if file.is_file() { Gitignore::new(file).0 } else { Gitignore::empty() };
-            self.found.push(found);
+            if file.is_file() {
+                self.files.insert(local.to_owned(), Gitignore::new(file).0);
+            }
+            self.found.push(local.to_owned());
         }
     }
 
@@ -87,11 +96,37 @@ impl Filter {
 
     /// Whether something is left out: at `path` below the root of the tree, and at `local` on this machine.
     pub(crate) fn leaves_out(&self, path: &str, local: &Path, is_folder: bool) -> bool {
-        let rules = (!self.rules.is_empty()).then(|| self.rules.matched(path, is_folder));
-        let mut decided = rules.unwrap_or(Match::None);
-        for found in self.found.iter().rev() {
-            if decided.is_none() && !found.is_empty() {
-                decided = found.matched(local, is_folder);
+        let above = self.found.iter().rev().map(PathBuf::as_path);
+        self.decides(path, (local, above), is_folder)
+    }
+
+    /// The same after the walk, and of something that need not be here, with all folders that it is in.
+    /// `root` is where the tree is on this machine.
+    pub(crate) fn leaves_out_below(&self, path: &str, root: &Path, is_folder: bool) -> bool {
+        let ends = path.match_indices('/').map(|(end, _)| (end, true));
+        ends.chain([(path.len(), is_folder)]).any(|(end, is_folder)| {
+            let local = root.join(&path[..end]);
+            let above = local.ancestors().skip(1).take_while(|above| above.starts_with(root));
+            self.decides(&path[..end], (&local, above), is_folder)
+        })
+    }
+
+    /// Whether something alone is left out; `above` has the folders that it is in, the deepest first.
+    fn decides<'a>(
+        &self,
+        path: &str,
+        (local, above): (&Path, impl Iterator<Item = &'a Path>),
+        is_folder: bool,
+    ) -> bool {
+        let mut decided = match self.rules.is_empty() {
+            true => Match::None,
+            false => self.rules.matched(path, is_folder),
+        };
+        if !self.files.is_empty() {
+            for file in above.filter_map(|folder| self.files.get(folder)) {
+                if decided.is_none() {
+                    decided = file.matched(local, is_folder);
+                }
             }
         }
         decided.is_ignore()

@@ -1,6 +1,7 @@
 //! Trees of this machine: walked to be put, and written beneath a target, and nowhere else, by get.
 
 pub(crate) mod beneath;
+pub(crate) mod compare;
 pub(crate) mod filter;
 pub(crate) mod listed;
 pub(crate) mod plan;

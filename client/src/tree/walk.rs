@@ -1,6 +1,7 @@
 //! Walks local trees: what is in them, in the order of a commit (parents before children, each folder
 //! sorted), and everything that stands against putting it, found before anything is sent.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, FileType, Metadata};
 use std::io;
@@ -43,7 +44,6 @@ pub(crate) struct Root {
 }
 
 /// What a walk found.
-#[derive(Default)]
 pub(crate) struct Walked {
     roots: Vec<Root>,
     pub(crate) found: Vec<Found>,
@@ -57,12 +57,16 @@ pub(crate) struct Walked {
     pub(crate) unreadable: Vec<Error>,
     /// Sockets, devices and the like, which no tree on the server holds, and what a get left unfinished.
     pub(crate) special: Vec<Error>,
+    /// Paths of those below the base.
+    skipped: HashSet<String>,
+    filter: Filter,
 }
 
 impl Walked {
     /// Walks all `roots`, which are to stand below `base`.
     pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>, filter: Filter) -> Self {
-        let mut walker = Walker { base, filter, walked: Self::default() };
+        let walked = Self { filter, ..Self::nothing() };
+        let mut walker = Walker { base, walked };
         let names = roots.iter().map(|root| root.name.as_str());
         let twins = names::twins(names);
         walker.walked.roots = roots;
@@ -85,7 +89,21 @@ impl Walked {
         let (name, local) = (name.to_owned(), PathBuf::from("-"));
         let seen = Seen { mode: 0o644, ..Seen::default() };
         let found = Found { path: name.clone(), what: What::File, seen, root: 0 };
-        Self { roots: vec![Root { local, name }], found: vec![found], ..Self::default() }
+        Self { roots: vec![Root { local, name }], found: vec![found], ..Self::nothing() }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            roots: Vec::new(),
+            found: Vec::new(),
+            bytes: 0,
+            invalid: Vec::new(),
+            twins: Vec::new(),
+            unreadable: Vec::new(),
+            special: Vec::new(),
+            skipped: HashSet::new(),
+            filter: Filter::none(),
+        }
     }
 
     /// Where a thing is on this machine.
@@ -98,6 +116,28 @@ impl Walked {
         }
     }
 
+    /// Whether a folder was found at this path.
+    pub(crate) fn is_folder(&self, path: &str) -> bool {
+        let found = self.found.iter().find(|found| found.path == path);
+        found.is_some_and(|found| found.what == What::Folder)
+    }
+
+    /// Whether something on the server that was not found here was not looked for either: it would be left
+    /// out, or is here and no file.
+    pub(crate) fn spares(&self, path: &str, is_folder: bool) -> bool {
+        if self.skipped.contains(path) {
+            return true;
+        }
+        let below = |root: &Root| match root.name.as_str() {
+            "" => Some(path.to_owned()),
+            name => path.strip_prefix(name)?.strip_prefix('/').map(str::to_owned),
+        };
+        let root = self.roots.iter().find_map(|root| Some((root, below(root)?)));
+        root.is_some_and(|(root, below)| {
+            self.filter.leaves_out_below(&below, &root.local, is_folder)
+        })
+    }
+
     /// Whether it was named itself.
     pub(crate) fn is_root(&self, found: &Found) -> bool {
         found.path == self.roots[found.root].name
@@ -106,7 +146,6 @@ impl Walked {
 
 struct Walker<'a> {
     base: &'a RemotePath,
-    filter: Filter,
     walked: Walked,
 }
 
@@ -144,16 +183,18 @@ impl Walker<'_> {
                 let shown = local.to_string_lossy();
                 let message = format!("{shown} is {}; skipped", kind_of(kind));
                 let warning = Error::new(Exit::Fine, "SPECIAL_FILE", message).at(shown);
-                return self.walked.special.push(warning);
+                self.walked.special.push(warning);
+                self.walked.skipped.insert(path);
+                return;
             }
         };
         let children = match &what {
             What::Folder => {
-                self.filter.enter(local);
+                self.walked.filter.enter(local);
                 match self.children(root, &path, local) {
                     Ok(children) => children,
                     Err(error) => {
-                        self.filter.leave();
+                        self.walked.filter.leave();
                         return self.unreadable(local, &error);
                     }
                 }
@@ -172,7 +213,7 @@ impl Walker<'_> {
             self.child(root, &parent, child);
         }
         if is_folder {
-            self.filter.leave();
+            self.walked.filter.leave();
         }
     }
 
@@ -199,7 +240,7 @@ impl Walker<'_> {
         let mut names: Vec<OsString> = Vec::new();
         for entry in fs::read_dir(local)? {
             let entry = entry?;
-            if self.filter.is_none() || !self.is_left_out(root, path, &entry)? {
+            if self.walked.filter.is_none() || !self.is_left_out(root, path, &entry)? {
                 names.push(entry.file_name());
             }
         }
@@ -235,7 +276,7 @@ impl Walker<'_> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let path = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
-        Ok(self.filter.leaves_out(&path, &entry.path(), entry.file_type()?.is_dir()))
+        Ok(self.walked.filter.leaves_out(&path, &entry.path(), entry.file_type()?.is_dir()))
     }
 
     fn too_far(&self, path: &str) -> Option<&'static str> {

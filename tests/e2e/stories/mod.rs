@@ -12,6 +12,7 @@ mod links;
 mod looking;
 mod mail;
 mod maildir;
+mod mirror;
 mod operator;
 mod quota;
 mod restart;

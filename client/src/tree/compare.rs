@@ -1,0 +1,192 @@
+//! A tree of this machine beside the one on the server: what is new, what differs, and what only the
+//! server has.
+
+use std::collections::{HashMap, HashSet};
+
+use depot_proto::files::{Entry, Kind};
+
+use crate::path::RemotePath;
+use crate::transfer::commit::Planned;
+
+/// How an entry that is to be put differs from what stands in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// Nothing stands there.
+    New,
+    /// Something of another kind does.
+    Kind,
+    /// Another content, or the target of a symlink.
+    Content,
+    /// Permission bits, time or extended attributes alone.
+    Attributes,
+}
+
+/// What stands on the server, by its path below a base.
+pub(crate) struct There {
+    entries: HashMap<String, Entry>,
+    /// Those paths as they were listed: folders before what is in them.
+    order: Vec<String>,
+}
+
+impl There {
+    /// Entries with whole paths, folders before what is in them; what is not below `base` is none of it.
+    pub(crate) fn new(base: &RemotePath, listed: impl IntoIterator<Item = Entry>) -> Self {
+        let root = base.below("");
+        let mut there = Self { entries: HashMap::new(), order: Vec::new() };
+        for entry in listed {
+            let rest = entry.path.strip_prefix(&root);
+            let relative = match rest {
+                Some("") => Some(""),
+                Some(rest) if root.ends_with('/') => Some(rest),
+                Some(rest) => rest.strip_prefix('/'),
+                None => None,
+            };
+            if let Some(relative) = relative.map(str::to_owned) {
+                there.order.push(relative.clone());
+                there.entries.insert(relative, entry);
+            }
+        }
+        there
+    }
+
+    /// How a planned entry differs from what stands there; nothing, where it does not.
+    pub(crate) fn difference(&self, planned: &Planned) -> Option<Difference> {
+        let new = &planned.entry;
+        let Some(stands) = self.entries.get(&new.path) else {
+            return Some(Difference::New);
+        };
+        if stands.kind() != new.kind() {
+            return Some(Difference::Kind);
+        }
+        let digest = planned.manifest.as_ref().map_or(&new.blake3, |manifest| &manifest.digest);
+        let same = match new.kind() {
+            Kind::File => stands.blake3 == *digest,
+            Kind::Symlink => {
+                return (stands.symlink_target != new.symlink_target)
+                    .then_some(Difference::Content);
+            }
+            Kind::Folder | Kind::Unspecified => true,
+        };
+        let same_xattrs = new.xattrs.as_ref().is_none_or(|new| new.xattrs == stands.xattrs);
+        match same {
+            false => Some(Difference::Content),
+            true if stands.mode != new.mode
+                || stands.modified_at != new.modified_at
+                || !same_xattrs =>
+            {
+                Some(Difference::Attributes)
+            }
+            true => None,
+        }
+    }
+
+    /// What stands there and is to go, for the tree to be as it is here: of folders that go as a whole,
+    /// only the folder. `here` has the paths that stay, with whether they are folders here; what is spared
+    /// stays too, with the folders that it is in.
+    pub(crate) fn gone(
+        &self,
+        here: &HashMap<&str, bool>,
+        is_spared: impl Fn(&str, bool) -> bool,
+    ) -> Vec<&Entry> {
+        let is_folder = |path: &str| self.entries[path].kind() == Kind::Folder;
+        let mut stays: HashSet<&str> = HashSet::new();
+        for path in self.order.iter().rev() {
+            let is_same_kind = here.get(&**path).is_some_and(|here| *here == is_folder(path));
+            let is_spared = !here.contains_key(&**path) && is_spared(path, is_folder(path));
+            if path.is_empty() || is_same_kind || is_spared || stays.contains(&**path) {
+                stays.insert(path);
+                // With what it is in, unless something else takes that place.
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                if here.get(parent) != Some(&false) {
+                    stays.insert(parent);
+                }
+            }
+        }
+        let mut gone: Vec<&Entry> = Vec::new();
+        let mut last: Option<&str> = None;
+        for path in &self.order {
+            let is_below = last.is_some_and(|last| {
+                path.strip_prefix(last).is_some_and(|rest| rest.starts_with('/'))
+            });
+            if is_below || stays.contains(&**path) {
+                continue;
+            }
+            last = Some(path);
+            gone.push(&self.entries[path]);
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use depot_proto::files::{Entry, Kind, NewEntry};
+
+    use super::{Difference, There};
+    use crate::path::RemotePath;
+    use crate::transfer::commit::Planned;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: path.into(), kind: kind.into(), mode: 0o644, ..Entry::default() }
+    }
+
+    fn there(base: &str, paths: &[&str]) -> There {
+        let kind = |path: &str| if path.ends_with('/') { Kind::Folder } else { Kind::File };
+        let entries = paths.iter().map(|path| entry(path.trim_end_matches('/'), kind(path)));
+        There::new(&RemotePath::parse(base).unwrap(), entries)
+    }
+
+    fn gone(there: &There, here: &[&str], spared: &[&str]) -> Vec<String> {
+        let here: HashMap<&str, bool> =
+            here.iter().map(|path| (path.trim_end_matches('/'), path.ends_with('/'))).collect();
+        let gone = there.gone(&here, |path, _| spared.contains(&path));
+        gone.into_iter().map(|entry| entry.path.clone()).collect()
+    }
+
+    #[test]
+    fn folders_go_as_a_whole_unless_something_in_them_stays() {
+        let all = ["/t/a", "/t/b/", "/t/b/x/", "/t/b/x/1", "/t/b/y", "/t/b2", "/t/c/", "/t/c/1"];
+        let there = there("/t", &all);
+        assert_eq!(
+            gone(&there, &["a", "b/", "b/x/", "b/x/1", "b/y", "b2", "c/", "c/1"], &[]),
+            [""; 0]
+        );
+        assert_eq!(gone(&there, &["a"], &[]), ["/t/b", "/t/b2", "/t/c"]);
+        assert_eq!(gone(&there, &["a", "b/"], &[]), ["/t/b/x", "/t/b/y", "/t/b2", "/t/c"]);
+        assert_eq!(gone(&there, &["a"], &["b/x/1"]), ["/t/b/y", "/t/b2", "/t/c"]);
+        assert_eq!(gone(&there, &[], &["b"]), ["/t/a", "/t/b/x", "/t/b/y", "/t/b2", "/t/c"]);
+    }
+
+    #[test]
+    fn what_is_of_another_kind_goes() {
+        let there = there("/", &["/a/", "/a/x", "/b", "/c/", "/c/x"]);
+        assert_eq!(gone(&there, &["a", "b/", "b/y", "c/", "c/x"], &[]), ["/a", "/b"]);
+        assert_eq!(gone(&there, &["a", "b", "c/"], &["a/x"]), ["/a", "/c/x"], "it is in the way");
+    }
+
+    #[test]
+    fn differences_are_named_by_the_gravest() {
+        let mut stands = entry("/t/a", Kind::File);
+        stands.blake3 = vec![1].into();
+        let there = There::new(&RemotePath::parse("/t").unwrap(), [stands]);
+        let same = NewEntry {
+            path: "a".into(),
+            kind: Kind::File.into(),
+            mode: 0o644,
+            blake3: vec![1].into(),
+            ..NewEntry::default()
+        };
+        let difference = |entry: NewEntry| there.difference(&Planned { entry, manifest: None });
+        assert_eq!(difference(same.clone()), None);
+        for (new, expected) in [
+            (NewEntry { mode: 0o600, ..same.clone() }, Difference::Attributes),
+            (NewEntry { blake3: vec![2].into(), mode: 0o600, ..same.clone() }, Difference::Content),
+            (NewEntry { kind: Kind::Folder.into(), ..same.clone() }, Difference::Kind),
+            (NewEntry { path: "b".into(), ..same.clone() }, Difference::New),
+        ] {
+            assert_eq!(difference(new), Some(expected));
+        }
+    }
+}
