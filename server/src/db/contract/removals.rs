@@ -10,6 +10,7 @@ stories! {
     a_commit_removes_what_it_says
     what_is_removed_makes_way_for_something_else
     removing_nothing_changes_nothing
+    what_is_removed_of_a_tree_that_nobody_sees_is_told_to_nobody
     a_removal_in_a_commit_has_conditions
     a_folder_in_which_something_has_changed_is_not_removed
     a_removal_in_a_commit_is_undone
@@ -96,6 +97,22 @@ async fn removing_nothing_changes_nothing(world: &World) {
     let fresh = commit(&ann, "/new", vec![folder("d"), nothing("d"), nothing("e")], true).await;
     fresh.unwrap();
     assert_eq!(ann.tree("/new").await, [] as [&str; 0]);
+}
+
+async fn what_is_removed_of_a_tree_that_nobody_sees_is_told_to_nobody(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    let plan = ann.plan("/new");
+    let staged = ann.db.stage_open(plan.clone()).await.unwrap();
+    world.told();
+    for some in [vec![file("d/a", one), file("b", one)], vec![nothing("d")]] {
+        ann.db.stage(&staged, &plan, some).await.unwrap();
+    }
+    assert_eq!(world.told(), []);
+    assert!(ann.db.trash(ann.id, None, 9).await.unwrap().is_empty());
+    ann.db.publish(&staged, plan).await.unwrap();
+    assert_eq!(ann.tree("/new").await, ["/new/b"]);
+    assert_eq!(ann.db.trash(ann.id, None, 9).await.unwrap()[0].path.to_string(), "/new/d");
 }
 
 async fn a_removal_in_a_commit_has_conditions(world: &World) {

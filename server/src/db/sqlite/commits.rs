@@ -5,27 +5,21 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use rusqlite::Row;
-use rusqlite::types::ValueRef;
 
+use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::{Provenance, end_upload, take};
-use crate::db::sqlite::merge::{Merge, check, insert_row};
+use crate::db::sqlite::entries::insert_row;
+use crate::db::sqlite::merge::Merge;
 use crate::db::sqlite::paths::{by_id, child, root, sibling};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
-use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, content, encoded, one, xattrs};
+use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::since::changed_below;
-use crate::db::sqlite::trash::{drop_leaves, drop_row};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, journal, quota, undo};
+use crate::db::sqlite::{Sqlite, journal, quota, staged, undo};
 use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
-use crate::model::{
-    CommitId, Condition, Entry, EntryId, Etag, FileName, Mode, Modseq, Node, TreePath, Xattrs,
-};
-
-/// The kind of what shall not be there.
-const NOTHING: i64 = 0;
+use crate::model::{CommitId, Condition, Entry, EntryId, FileName, Mode, Node, TreePath, Xattrs};
 
 #[async_trait]
 impl Commits for Sqlite {
@@ -48,8 +42,7 @@ impl Commits for Sqlite {
     ) -> Result<()> {
         let (staged, plan) = (staged.clone(), plan.clone());
         self.write("commits.stage", move |tx| {
-            let open = "SELECT 1 FROM staged_commit WHERE id = ?1 AND NOT abandoned";
-            one(tx.conn(), open, [staged.id], |_| Ok(()))?.ok_or_else(swept)?;
+            staged::require_open(tx, staged.id)?;
             match staged.top {
                 Some(top) => stage_new(tx, &plan, (staged.id, top), &entries),
                 // Nothing can come of it but the answer to the same request, given before.
@@ -75,7 +68,7 @@ impl Commits for Sqlite {
     }
 
     async fn abandon(&self, id: CommitId, rows: usize) -> Result<bool> {
-        self.write_behind("commits.abandon", move |tx| abandon(tx, id, rows)).await
+        self.write_behind("commits.abandon", move |tx| staged::abandon(tx, id, rows)).await
     }
 
     async fn abandoned(&self, before: i64) -> Result<Vec<CommitId>> {
@@ -222,7 +215,7 @@ fn stage_new(
             _ => drop(merge.put(tx, &new.path, new)?),
         }
     }
-    count(tx, id, (entries.len(), 0), merge.added_bytes())
+    staged::count(tx, id, (entries.len(), 0), merge.added_bytes())
 }
 
 fn stage_merge(
@@ -253,7 +246,7 @@ fn stage_merge(
         if let NewNode::File(content) = &new.node {
             take(tx, content, provenance(plan))?;
         }
-        insert_staged(tx, (id, place, parent), new)?;
+        staged::insert(tx, (id, place, parent), new)?;
         place += 1;
     }
     if place > u64::from(plan.merge_entries_max) {
@@ -267,7 +260,7 @@ fn stage_merge(
         ));
     }
     let staged = usize::try_from(place - before).unwrap_or(usize::MAX);
-    count(tx, id, (staged, entries.len() - staged), 0)
+    staged::count(tx, id, (staged, entries.len() - staged), 0)
 }
 
 /// The folder that entries are put into, found once for those that share it.
@@ -314,58 +307,6 @@ fn is_same(stands: &Entry, new: &StagedEntry) -> bool {
     same_node && same_rest && same_xattrs && new.condition.is_none()
 }
 
-fn count(tx: &Tx<'_>, id: CommitId, (staged, unchanged): (usize, usize), bytes: u64) -> Result<()> {
-    let sql = "UPDATE staged_commit SET entries = entries + ?2, unchanged = unchanged + ?3,
-               size = size + ?4 WHERE id = ?1";
-    match tx.execute(sql, (id, staged, unchanged, bytes))? {
-        0 => Err(swept()),
-        _ => Ok(()),
-    }
-}
-
-fn insert_staged(
-    tx: &Tx<'_>,
-    (id, place, parent): (CommitId, u64, Option<EntryId>),
-    new: &StagedEntry,
-) -> Result<()> {
-    let (kind, content, target) = match &new.node {
-        NewNode::File(content) => (FILE, Some(*content), None),
-        NewNode::Folder => (FOLDER, None, None),
-        NewNode::Symlink(target) => (SYMLINK, None, Some(target)),
-        NewNode::Nothing => (NOTHING, None, None),
-    };
-    let xattrs = match &new.xattrs {
-        None => None,
-        Some(xattrs) => Some(encoded(xattrs)?.unwrap_or_default()),
-    };
-    tx.execute(
-        "INSERT INTO staged_entry (commit_id, place, path, parent, kind, mode, modified_ns, size,
-                                   digest, content, target, xattrs, if_generation, if_etag)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        rusqlite::params![
-            id,
-            place,
-            relative(&new.path),
-            parent,
-            kind,
-            new.mode.bits(),
-            new.modified_ns,
-            content.map(|content| content.size),
-            content.map(|content| content.digest),
-            content.and_then(|content| content.manifest),
-            target,
-            xattrs,
-            new.condition.generation,
-            new.condition.etag.map(|etag| etag.0),
-        ],
-    )
-    .map(drop)
-}
-
-fn relative(path: &TreePath) -> String {
-    path.to_string()[1..].to_owned()
-}
-
 fn publish_new(
     tx: &mut Tx<'_>,
     plan: &CommitPlan,
@@ -373,7 +314,7 @@ fn publish_new(
 ) -> Result<CommitOutcome> {
     let sql = "DELETE FROM staged_commit WHERE id = ?1 AND NOT abandoned RETURNING size, entries";
     let staged = one(tx.conn(), sql, [id], |row| Ok((row.get("size")?, row.get("entries")?)))?;
-    let (size, entries) = staged.ok_or_else(swept)?;
+    let (size, entries) = staged.ok_or_else(staged::swept)?;
     let Some((name, above)) = plan.base.path.split_last() else {
         return Err(base_stands(plan));
     };
@@ -400,16 +341,12 @@ fn publish_new(
 }
 
 fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {
-    let sql = "SELECT path, parent, kind, mode, modified_ns, size, digest, content, target,
-                      xattrs, if_generation, if_etag
-               FROM staged_entry WHERE commit_id = ?1 ORDER BY place";
-    let rows = all(tx.conn(), sql, [id], staged_row)?;
-    tx.execute("DELETE FROM staged_entry WHERE commit_id = ?1", [id])?;
+    let rows = staged::take_out(tx, id)?;
     let sql = "DELETE FROM staged_commit WHERE id = ?1 AND NOT abandoned RETURNING unchanged, base";
     let staged = one(tx.conn(), sql, [id], |row| {
         Ok((row.get::<_, u64>(0)?, row.get::<_, Option<EntryId>>(1)?))
     })?;
-    let (unchanged, base) = staged.ok_or_else(swept)?;
+    let (unchanged, base) = staged.ok_or_else(staged::swept)?;
     if plan.if_absent {
         return Err(base_stands(plan));
     }
@@ -423,12 +360,13 @@ fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<Com
     Ok(outcome)
 }
 
-/// A staged entry, its path below the base and the folder that stood above it.
-type StagedRow = (StagedEntry, String, Option<EntryId>);
-
 /// The entries, if the folders that stood above them stand there still. Else what was left out because
 /// it stood as it was sent would be lost, and the rest would stand there alone.
-fn still_placed(tx: &Tx<'_>, plan: &CommitPlan, rows: Vec<StagedRow>) -> Result<Vec<StagedEntry>> {
+fn still_placed(
+    tx: &Tx<'_>,
+    plan: &CommitPlan,
+    rows: Vec<staged::Waiting>,
+) -> Result<Vec<StagedEntry>> {
     let mut folders = Folders::default();
     rows.into_iter()
         .map(|(mut new, path, stood)| {
@@ -440,49 +378,6 @@ fn still_placed(tx: &Tx<'_>, plan: &CommitPlan, rows: Vec<StagedRow>) -> Result<
             Ok(new)
         })
         .collect()
-}
-
-fn staged_row(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
-    let node = match row.get("kind")? {
-        FILE => NewNode::File(content(row)?),
-        SYMLINK => NewNode::Symlink(row.get("target")?),
-        NOTHING => NewNode::Nothing,
-        _ => NewNode::Folder,
-    };
-    let entry = StagedEntry {
-        path: TreePath::default(),
-        node,
-        mode: row.get("mode")?,
-        modified_ns: row.get("modified_ns")?,
-        xattrs: match row.get_ref("xattrs")? {
-            ValueRef::Null => None,
-            _ => Some(xattrs(row)?),
-        },
-        condition: Condition {
-            generation: row.get("if_generation")?,
-            etag: row.get::<_, Option<Modseq>>("if_etag")?.map(Etag),
-        },
-    };
-    Ok((entry, row.get("path")?, row.get("parent")?))
-}
-
-fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool> {
-    // First of all: what has lost some of its rows must not be published.
-    tx.execute("UPDATE staged_commit SET abandoned = 1 WHERE id = ?1", [id])?;
-    let sql = "DELETE FROM staged_entry WHERE commit_id = ?1 AND place IN (
-                 SELECT place FROM staged_entry WHERE commit_id = ?1 LIMIT ?2)";
-    if tx.execute(sql, (id, rows))? >= rows {
-        return Ok(true);
-    }
-    let sql = "SELECT top FROM staged_commit WHERE id = ?1";
-    let top: Option<EntryId> = one(tx.conn(), sql, [id], |row| row.get(0))?.flatten();
-    if let Some(top) = top
-        && !drop_leaves(tx, top, rows, |tx, id| drop_row(tx, id).map(drop))?
-    {
-        return Ok(true);
-    }
-    tx.execute("DELETE FROM staged_commit WHERE id = ?1", [id])?;
-    Ok(false)
 }
 
 fn base_stands(plan: &CommitPlan) -> Error {
@@ -497,8 +392,4 @@ fn base_stands(plan: &CommitPlan) -> Error {
 fn moved_meanwhile(path: &TreePath) -> Error {
     let message = format!("{path}: what was there has been removed or moved; run it again");
     Error::new(Kind::Aborted, message)
-}
-
-fn swept() -> Error {
-    Error::new(Kind::Aborted, "the commit took too long and was dropped; start it again")
 }

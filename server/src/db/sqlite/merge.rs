@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 
+use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::{self, Provenance};
+use crate::db::sqlite::entries::{insert_row, keep_version, remove_row};
 use crate::db::sqlite::paths::{by_id, child, sibling, twin};
-use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, encoded};
+use crate::db::sqlite::rows::encoded;
 use crate::db::sqlite::since::told;
 use crate::db::sqlite::undo::Adjusted;
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{journal, quota, versions};
 use crate::db::{Listed, NewNode, StagedEntry, Version};
-use crate::error::{Detail, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, Condition, Content, Entry, EntryId, Etag, FileName, Mode, Modseq, Node, TreePath,
+    AccountId, Condition, Content, Entry, EntryId, FileName, Mode, Modseq, Node, TreePath,
     VersionId, Xattrs,
 };
 
@@ -116,7 +118,8 @@ impl Merge {
             let message = format!("{changed} has changed meanwhile, so {path} was not removed");
             return Err(Error::new(Kind::Aborted, message));
         }
-        remove_row(tx, &entry, self.now)?;
+        let number = self.number(tx)?;
+        remove_row(tx, &entry, (number, self.now))?;
         let gone = self.folders.iter().position(|(_, id)| *id == entry.id);
         self.folders.truncate(gone.unwrap_or(self.folders.len()));
         Ok(true)
@@ -271,7 +274,8 @@ impl Merge {
                 let (Some(parent), Some(name)) = (stands.parent, stands.name.clone()) else {
                     return Err(folder_stands(path));
                 };
-                remove_row(tx, &stands, self.now)?;
+                let number = self.number(tx)?;
+                remove_row(tx, &stands, (number, self.now))?;
                 self.insert(tx, (parent, &name), new).map(Put::changed)
             }
         }
@@ -384,135 +388,6 @@ fn plain_folder(now: i64) -> StagedEntry {
         xattrs: None,
         condition: Condition::default(),
     }
-}
-
-/// Writes a new entry's row.
-pub(super) fn insert_row(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
-    let (kind, content, version, target) = match &entry.node {
-        Node::File { content, version } => (FILE, Some(*content), Some(*version), None),
-        Node::Folder => (FOLDER, None, None, None),
-        Node::Symlink { target } => (SYMLINK, None, None, Some(target)),
-    };
-    tx.execute(
-        "INSERT INTO entry (id, account, parent, name, name_key, kind, mode, modified_ns, size,
-                            digest, content, version, target, made, generation, placed, modseq,
-                            changed_at, xattrs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?16, ?14, ?15, ?16, ?17, ?18)",
-        rusqlite::params![
-            entry.id,
-            entry.account,
-            entry.parent,
-            entry.name.as_ref().map_or("", FileName::as_str),
-            entry.name.as_ref().map_or_else(String::new, FileName::key),
-            kind,
-            entry.mode.bits(),
-            entry.modified_ns,
-            content.map(|content| content.size),
-            content.map(|content| content.digest),
-            content.and_then(|content| content.manifest),
-            version,
-            target,
-            entry.generation,
-            entry.placed,
-            entry.modseq,
-            entry.changed_at,
-            encoded(&entry.xattrs)?,
-        ],
-    )
-    .map(drop)
-}
-
-/// Removes an entry, softly: it keeps its row, its content and what it counts.
-pub(super) fn remove_row(tx: &mut Tx<'_>, entry: &Entry, now: i64) -> Result<Modseq> {
-    let number = journal::next(tx, entry.account)?;
-    tx.execute(
-        "UPDATE entry SET removed = ?2, removed_at = ?3, modseq = ?2, changed_at = ?3
-         WHERE id = ?1",
-        (entry.id, number, now),
-    )?;
-    Ok(number)
-}
-
-fn keep_version(
-    tx: &Tx<'_>,
-    entry: &Entry,
-    (version, content): (VersionId, Content),
-    now: i64,
-) -> Result<()> {
-    tx.execute(
-        "INSERT INTO version (id, entry, account, generation, size, digest, content, mode,
-                              modified_ns, xattrs, replaced_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        (
-            version,
-            entry.id,
-            entry.account,
-            entry.generation,
-            content.size,
-            content.digest,
-            content.manifest,
-            entry.mode.bits(),
-            entry.modified_ns,
-            encoded(&entry.xattrs)?,
-            now,
-        ),
-    )
-    .map(drop)
-}
-
-/// Refuses when an entry is not what was asked for.
-pub(super) fn check(path: &TreePath, stands: Option<&Entry>, condition: &Condition) -> Result<()> {
-    if let Some(wanted) = condition.generation {
-        check_generation(path, stands, wanted)?;
-    }
-    if let Some(wanted) = condition.etag {
-        check_etag(path, stands, wanted)?;
-    }
-    Ok(())
-}
-
-fn check_generation(path: &TreePath, stands: Option<&Entry>, wanted: u64) -> Result<()> {
-    let found = match stands {
-        None => 0,
-        Some(entry) if matches!(entry.node, Node::File { .. }) => {
-            u64::try_from(entry.generation.0).unwrap_or(0)
-        }
-        // Of these 0 says what was asked: something is there.
-        Some(entry) if wanted == 0 => u64::try_from(entry.generation.0).unwrap_or(1),
-        Some(_) => {
-            let message = format!("{path} is no file, and has no generation; ask for its etag");
-            return Err(Error::new(Kind::FailedPrecondition, message));
-        }
-    };
-    if found == wanted {
-        return Ok(());
-    }
-    Err(mismatch(
-        path,
-        match (wanted, found) {
-            (0, _) => format!("something stands there already, generation {found} and not 0"),
-            (_, 0) => format!("generation {wanted} was asked for, and nothing (0) stands there"),
-            _ => format!("generation {wanted} was asked for, {found} stands there"),
-        },
-    ))
-}
-
-fn check_etag(path: &TreePath, stands: Option<&Entry>, wanted: Etag) -> Result<()> {
-    match stands.map(Entry::etag) {
-        Some(found) if found == wanted => Ok(()),
-        Some(found) => {
-            Err(mismatch(path, format!("etag {wanted} was asked for, {found} stands there")))
-        }
-        None => {
-            Err(mismatch(path, format!("etag {wanted} was asked for, and nothing stands there")))
-        }
-    }
-}
-
-fn mismatch(path: &TreePath, problem: String) -> Error {
-    let message = format!("{path}: {problem}; look at it and decide again");
-    Error::new(Kind::GenerationMismatch, message)
-        .with(Detail::Precondition { subject: path.to_string(), problem })
 }
 
 fn folder_stands(path: &TreePath) -> Error {

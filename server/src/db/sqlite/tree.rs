@@ -5,8 +5,10 @@ use std::collections::{HashMap, hash_map};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
+use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::{Provenance, end_upload};
-use crate::db::sqlite::merge::{Merge, check, remove_row};
+use crate::db::sqlite::entries::remove_row;
+use crate::db::sqlite::merge::Merge;
 use crate::db::sqlite::paths::{Upwards, fits_below, sibling, size_of, twin};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::requests::once;
@@ -293,7 +295,10 @@ fn move_entry(tx: &mut Tx<'_>, relocation: &Relocation, fits: bool) -> Result<En
         Some(stands) if stands.node.is_folder() || entry.node.is_folder() => {
             return Err(exists(target));
         }
-        Some(stands) => drop(remove_row(tx, &stands, *now)?),
+        Some(stands) => {
+            let number = journal::next(tx, to.account)?;
+            remove_row(tx, &stands, (number, *now))?;
+        }
         None => {}
     }
     let number = journal::next(tx, to.account)?;
@@ -353,7 +358,8 @@ fn remove(tx: &mut Tx<'_>, removal: &Removal) -> Result<EntryId> {
         return Err(Error::field("recursive", message));
     }
     check(&at.path, Some(&entry), &removal.condition)?;
-    remove_row(tx, &entry, *now)?;
+    let number = journal::next(tx, entry.account)?;
+    remove_row(tx, &entry, (number, *now))?;
     Ok(entry.id)
 }
 

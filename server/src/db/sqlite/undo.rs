@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::db::sqlite::contents::Provenance;
-use crate::db::sqlite::merge::{Merge, remove_row};
+use crate::db::sqlite::entries::remove_row;
+use crate::db::sqlite::merge::Merge;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry, one};
 use crate::db::sqlite::since::{changed_below, told};
@@ -266,7 +267,8 @@ impl Back {
             done.iter().filter(|(_, facts)| new(facts)).map(|(entry, _)| entry.id).collect();
         for (entry, facts) in done {
             if new(facts) && !entry.parent.is_some_and(|parent| folders.contains(&parent)) {
-                remove_row(tx, entry, self.now)?;
+                let number = journal::next(tx, self.account)?;
+                remove_row(tx, entry, (number, self.now))?;
                 self.undone.removed += 1;
             }
         }

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, Row};
 
+use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::Provenance;
-use crate::db::sqlite::merge::{Merge, check};
+use crate::db::sqlite::merge::Merge;
 use crate::db::sqlite::quota;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{all, all_once, content, one, xattrs};
