@@ -262,6 +262,7 @@ async fn what_is_read_through_a_link_ends_when_that_is_taken_back() {
     let mut stream = answer.expect("an answer").into_inner();
     let mut read = stream.message().await.expect("bytes").expect("bytes").data.len();
     ann.does(["unlink", text(&link["id"])]);
+    // The server looks once a second; whoever reads on at once has it all by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ended = loop {
         match stream.message().await {

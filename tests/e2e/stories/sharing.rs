@@ -144,6 +144,7 @@ async fn what_is_being_read_ends_when_it_is_no_longer_shared() {
     let mut stream = answer.into_inner();
     let mut read = stream.message().await.expect("bytes").expect("bytes").data.len();
     ann.does(["unshare", "/big", "bob"]);
+    // The server looks once a second; whoever reads on at once has it all by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ended = loop {
         match stream.message().await {

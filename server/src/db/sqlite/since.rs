@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use crate::db::sqlite::paths::{Upwards, by_id};
+use crate::db::sqlite::paths::Upwards;
 use crate::db::sqlite::rows::{all, one};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccountId, EntryId, FileName, Modseq};
+use crate::model::{AccountId, EntryId, Modseq};
 
 /// Entries that may have changed: each is looked at.
 const CHANGED_MAX: usize = 20_000;
@@ -42,13 +42,6 @@ pub(super) fn changed_below(
 
 /// A path, for people.
 pub(super) fn told(conn: &Connection, account: AccountId, id: EntryId) -> Result<String> {
-    let Some(found) = by_id(conn, id)? else {
-        return Ok(id.to_string());
-    };
-    let name = found.name.as_ref().map_or("", FileName::as_str);
-    let above = match found.parent {
-        Some(parent) => Upwards::new(conn, account)?.folder(parent)?,
-        None => None,
-    };
-    Ok(above.map_or_else(|| name.to_owned(), |above| format!("{}/{name}", above.path)))
+    let place = Upwards::new(conn, account)?.place(id)?;
+    Ok(place.map_or_else(|| id.to_string(), |(path, _)| path.to_string()))
 }

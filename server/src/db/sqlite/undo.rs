@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::sqlite::contents::Provenance;
 use crate::db::sqlite::entries::remove_row;
 use crate::db::sqlite::merge::Merge;
+use crate::db::sqlite::paths::Upwards;
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{ENTRY, all, entry, one};
 use crate::db::sqlite::since::{changed_below, told};
@@ -23,8 +24,6 @@ use crate::model::{AccountId, Entry, EntryId, FileName, Mode, Modseq, TreePath, 
 
 /// Commits that are looked at to find the last one of a tree.
 const LOOKED_AT: usize = 1_000;
-/// More folders than this above each other are a damaged tree.
-const STEPS_MAX: usize = 4_096;
 
 /// An entry of which a commit changed nothing but these, and what they were.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,7 +49,7 @@ pub(super) struct Look {
 
 struct Made {
     numbers: Numbers,
-    base: EntryId,
+    base: TreePath,
     entries: usize,
     adjusted: Vec<Adjusted>,
     committed_at: i64,
@@ -104,15 +103,19 @@ fn newest(conn: &Connection, account: AccountId, tree: EntryId) -> Result<Option
                WHERE account = ?1 ORDER BY last DESC LIMIT ?2";
     let commits = all(conn, sql, (account, LOOKED_AT), |row| {
         let numbers = Numbers { last: row.get(0)?, first: row.get(1)? };
-        let (base, entries) = (row.get(2)?, row.get(3)?);
+        let (base, entries): (EntryId, usize) = (row.get(2)?, row.get(3)?);
         let (encoded, committed_at): (Vec<u8>, i64) = (row.get(4)?, row.get(5)?);
         let adjusted = postcard::from_bytes(&encoded).unwrap_or_default();
-        Ok(Made { numbers, base, entries, adjusted, committed_at })
+        let made = move |base| Made { numbers, base, entries, adjusted, committed_at };
+        Ok((base, made))
     })?;
-    let mut ways = Ways { conn, known: HashMap::new() };
-    for made in commits {
-        if made.base == tree || ways.leads(made.base, |id| id == tree)? {
-            return Ok(Some(made));
+    let mut upwards = Upwards::new(conn, account)?;
+    let Some((tree, _)) = upwards.place(tree)? else { return Ok(None) };
+    for (base, made) in commits {
+        if let Some((base, _)) = upwards.place(base)?
+            && base.names().starts_with(tree.names())
+        {
+            return Ok(Some(made(base)));
         }
     }
     Ok(None)
@@ -175,37 +178,6 @@ fn unchanged_since(conn: &Connection, account: AccountId, made: &Made) -> Result
     Ok(())
 }
 
-/// Ways from folders up to the root.
-struct Ways<'a> {
-    conn: &'a Connection,
-    /// The folders above those that were met; none of a root, and of what is in the trash.
-    known: HashMap<EntryId, Option<EntryId>>,
-}
-
-impl Ways<'_> {
-    /// Whether one of the folders above this one is such a one.
-    fn leads(&mut self, from: EntryId, is_such: impl Fn(EntryId) -> bool) -> Result<bool> {
-        let mut next = from;
-        for _ in 0..STEPS_MAX {
-            let above = match self.known.get(&next) {
-                Some(above) => *above,
-                None => {
-                    let sql = "SELECT parent FROM entry WHERE id = ?1 AND removed = 0";
-                    let above = one(self.conn, sql, [next], |row| row.get(0))?.flatten();
-                    self.known.insert(next, above);
-                    above
-                }
-            };
-            match above {
-                Some(above) if is_such(above) => return Ok(true),
-                Some(above) => next = above,
-                None => return Ok(false),
-            }
-        }
-        Ok(false)
-    }
-}
-
 /// Takes back what a look found. Where it found a reason not to, or anything has happened meanwhile, it is
 /// looked again.
 pub(super) fn undo(tx: &mut Tx<'_>, undo: &Undo, looked: Option<&Look>) -> Result<Undone> {
@@ -226,15 +198,13 @@ pub(super) fn undo(tx: &mut Tx<'_>, undo: &Undo, looked: Option<&Look>) -> Resul
         let message = format!("no commit into {} is remembered", undo.at);
         return Err(Error::new(Kind::FailedPrecondition, message));
     };
-    let base = told(tx.conn(), account, made.base)?;
-    let base = TreePath::parse_relative(base.trim_start_matches('/'), "path")?;
     let done = rows(tx.conn(), account, made.numbers)?;
     let mut back = Back {
         account,
         numbers: made.numbers,
         now: undo.now,
         undone: Undone {
-            base,
+            base: made.base.clone(),
             committed_at: made.committed_at,
             removed: 0,
             restored: 0,
