@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::Globals;
 use crate::connect::{
-    Address, Asked, Dialer, Keeper, Login, Opening, Patience, Pin, Session, Trusted,
+    Address, Asked, Dialer, Keeper, Login, Opening, Patience, Pin, Session, Timetable, Trusted,
 };
 use crate::error::{Error, Exit, Result};
 use crate::output::{Output, Style};
@@ -36,6 +36,7 @@ pub(crate) struct App {
     yes: bool,
     connections: usize,
     retry_for: Duration,
+    bwlimit: Option<Timetable>,
     after_interrupt: Mutex<Option<String>>,
     ignores_interrupts: Mutex<Option<Ignored>>,
 }
@@ -57,6 +58,7 @@ impl App {
             yes: globals.yes,
             connections: globals.connections,
             retry_for: globals.retry_for,
+            bwlimit: globals.bwlimit.clone(),
             after_interrupt: Mutex::new(None),
             ignores_interrupts: Mutex::new(None),
         })
@@ -88,6 +90,7 @@ impl App {
             address,
             connections: self.connections,
             retry_for: self.retry_for,
+            bwlimit: self.bwlimit.clone(),
             output: Some(self.output.clone()),
         };
         let session = Session::open(opening)?;
@@ -107,6 +110,7 @@ impl App {
             keeper: None,
             connections: 1,
             retry_for: self.retry_for,
+            bwlimit: None,
             output: Some(self.output.clone()),
         })
     }
@@ -199,6 +203,11 @@ impl App {
         let remembered = self.state.load()?;
         let asked = self.asked(self.known(address, &remembered))?;
         Trusted::pin(asked)
+    }
+
+    /// How fast the bytes of files may go.
+    pub(crate) fn bwlimit(&self) -> Option<Timetable> {
+        self.bwlimit.clone()
     }
 
     /// How long an unreachable server is tried again.

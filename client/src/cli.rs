@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands;
+use crate::connect::Timetable;
 use crate::error::Result;
 use crate::units;
 
@@ -43,6 +44,7 @@ Environment:
   DEPOT_STATE_DIR      where the login is remembered
   DEPOT_PASSWORD_FILE  a file whose first line is the password
   DEPOT_RETRY_FOR      how long an unreachable server is tried again
+  DEPOT_BWLIMIT        how fast files may go, as for --bwlimit
   NO_COLOR             no colors";
 
 /// The client of a Depot server: your files and your mail
@@ -98,6 +100,16 @@ pub(crate) struct Globals {
         hide_env = true
     )]
     pub(crate) retry_for: Duration,
+    /// Send and get files no faster: 512K (bytes a second), or by local time: "08:00,512K 19:00,off"
+    #[arg(
+        long,
+        global = true,
+        value_name = "RATE",
+        value_parser = Timetable::parse,
+        env = "DEPOT_BWLIMIT",
+        hide_env = true
+    )]
+    pub(crate) bwlimit: Option<Timetable>,
     /// Connections that file data is spread over
     #[arg(
         long,

@@ -110,6 +110,7 @@ impl LinkArgs {
             keeper: None,
             connections: app.connections(),
             retry_for: app.retry_for(),
+            bwlimit: app.bwlimit(),
             output: Some(app.output.clone()),
         })?;
         Ok(Some(Opened { session, leads_to }))

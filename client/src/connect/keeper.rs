@@ -164,6 +164,7 @@ mod tests {
             keeper: None,
             connections: 1,
             retry_for: Duration::ZERO,
+            bwlimit: None,
             output: None,
         })
         .unwrap();

@@ -5,6 +5,7 @@
 mod address;
 mod dial;
 mod keeper;
+mod pace;
 mod patience;
 mod pin;
 mod session;
@@ -14,6 +15,7 @@ mod verify;
 pub(crate) use address::Address;
 pub(crate) use dial::{Dialer, probe};
 pub(crate) use keeper::{Keeper, Login, lock, tokens};
+pub(crate) use pace::Timetable;
 pub(crate) use patience::{Patience, Repeat};
 pub(crate) use pin::Pin;
 pub(crate) use session::{Opening, Session};

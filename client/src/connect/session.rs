@@ -25,6 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 use super::keeper::Keeper;
+use super::pace::{Pace, Timetable};
 use super::patience::Outage;
 use super::{Address, Dialer, Patience, Repeat};
 use crate::error::{Error, Exit, Result};
@@ -40,6 +41,9 @@ const FRAME_BYTES_MAX: u32 = 262_135;
 
 /// The largest message we take: a full page of a list with the longest paths.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Less than this of a file is never sent or asked for at once, however slow it is to go.
+const STRIDE_BYTES_MIN: u64 = 16 << 10;
 
 /// A server that is silent for this long while we wait is asked whether it is still there, and given up
 /// after the same time again.
@@ -61,6 +65,7 @@ struct Inner {
     keeper: Option<Keeper>,
     retry_for: Duration,
     outage: Option<Arc<Outage>>,
+    pace: Option<Pace>,
 }
 
 /// What a session is opened with.
@@ -73,6 +78,8 @@ pub(crate) struct Opening {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) connections: usize,
     pub(crate) retry_for: Duration,
+    /// How fast the bytes of files may go; none where as fast as they can.
+    pub(crate) bwlimit: Option<Timetable>,
     /// Where it is said that the connection is lost.
     pub(crate) output: Option<Arc<Output>>,
 }
@@ -96,6 +103,7 @@ impl Session {
             keeper: opening.keeper,
             retry_for: opening.retry_for,
             outage: opening.output.map(Outage::new),
+            pace: opening.bwlimit.map(Pace::new),
         })))
     }
 
@@ -130,6 +138,18 @@ impl Session {
     /// How many connections bulk data is spread over.
     pub(crate) fn connections(&self) -> usize {
         self.0.channels.len()
+    }
+
+    /// Returns when these bytes of files may go, either way.
+    pub(crate) async fn paced(&self, bytes: u64) {
+        if let Some(pace) = &self.0.pace {
+            pace.take(bytes).await;
+        }
+    }
+
+    /// At most `bytes`, and no more of files at once than the pace allows.
+    pub(crate) fn stride(&self, bytes: u64) -> u64 {
+        self.0.pace.as_ref().map_or(bytes, |pace| pace.stride().clamp(STRIDE_BYTES_MIN, bytes))
     }
 
     pub(crate) fn auth(&self) -> AuthServiceClient<Authorized> {

@@ -443,6 +443,7 @@ mod tests {
             keeper: None,
             connections: 1,
             retry_for: Duration::ZERO,
+            bwlimit: None,
             output: None,
         })
         .unwrap();

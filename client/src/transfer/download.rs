@@ -176,7 +176,7 @@ impl Downloads {
         places: Vec<Place>,
     ) -> impl Stream<Item = Result<Segment>> + use<> {
         let (session, wanted, budget) = (self.session.clone(), wanted.clone(), self.budget.clone());
-        stream::iter(split(places))
+        stream::iter(split(places, session.stride(SEGMENT_BYTES)))
             .then(move |places| {
                 let budget = budget.clone();
                 async move {
@@ -235,13 +235,13 @@ fn places(chunks: &[ChunkRef]) -> Vec<Place> {
 }
 
 /// Groups chunks so that a call has enough to do.
-fn split(places: Vec<Place>) -> Vec<Vec<Place>> {
+fn split(places: Vec<Place>, bytes_max: u64) -> Vec<Vec<Place>> {
     let mut segments: Vec<Vec<Place>> = Vec::new();
     let mut bytes = 0;
     for place in places {
         let length = u64::from(place.chunk.length);
         match segments.last_mut() {
-            Some(segment) if bytes + length <= SEGMENT_BYTES => segment.push(place),
+            Some(segment) if bytes + length <= bytes_max => segment.push(place),
             _ => {
                 bytes = 0;
                 segments.push(vec![place]);
@@ -307,6 +307,7 @@ async fn attempt(
 fn ranges(places: &[Place]) -> Vec<ByteRange> {
     let mut ranges: Vec<ByteRange> = Vec::new();
     for place in places {
+    session.paced(places.iter().map(|place| u64::from(place.chunk.length)).sum()).await;
         let length = u64::from(place.chunk.length);
         match ranges.last_mut() {
             Some(last) if last.offset + last.length == place.offset => last.length += length,
@@ -437,10 +438,10 @@ mod tests {
     #[test]
     fn calls_are_of_a_good_size_and_miss_nothing() {
         let half = SEGMENT_BYTES / 2;
-        let segments = split(places(&sized(&[half, half, 1, half * 3, 5, half])));
+        let segments = split(places(&sized(&[half, half, 1, half * 3, 5, half])), SEGMENT_BYTES);
         let lengths: Vec<usize> = segments.iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1, 1, 2]);
-        assert!(split(Vec::new()).is_empty());
+        assert!(split(Vec::new(), SEGMENT_BYTES).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use depot_proto::files::{ChunkHead, FillRequest};
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 
@@ -48,7 +49,8 @@ pub(super) struct Filling {
 /// Sends all that comes, and returns when the server has it on disk.
 pub(super) async fn run(filling: Filling, mut chunks: Receiver<Vec<Chunk>>) -> Result<()> {
     let calls_max = CALLS_A_CONNECTION * filling.session.connections();
-    let load_max = LOAD_BYTES_MAX.min(filling.bytes_max);
+    let stride = filling.session.stride(LOAD_BYTES_MAX as u64) as usize;
+    let load_max = stride.min(filling.bytes_max);
     let mut calls = JoinSet::new();
     let mut waiting = Waiting::default();
     let mut is_open = true;
@@ -109,8 +111,17 @@ async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
     while !load.is_empty() {
         count = count.min(load.len());
         let part: Arc<[Chunk]> = load[..count].into();
-        let messages = Messages::new(key.clone(), part.clone());
-        let error = match session.bulk().fill(tokio_stream::iter(messages)).await {
+        let bytes_max = session.stride(DATA_BYTES_MAX as u64) as usize;
+        let pacing = session.clone();
+        let messages = stream::iter(Messages::new(key.clone(), part.clone(), bytes_max));
+        let messages = messages.then(move |message| {
+            let session = pacing.clone();
+            async move {
+                session.paced(message.data.len() as u64).await;
+                message
+            }
+        });
+        let error = match session.bulk().fill(messages).await {
             Ok(answer) if answer.get_ref().chunks as usize == part.len() => {
                 patience.progressed();
                 progress.add(bytes(&load[..count]));
@@ -148,12 +159,14 @@ struct Messages {
     next: usize,
     /// Bytes of the next chunk that are sent already.
     sent: usize,
+    /// Of one message.
+    bytes_max: usize,
     has_begun: bool,
 }
 
 impl Messages {
-    fn new(key: UploadKey, load: Arc<[Chunk]>) -> Self {
-        Self { key, load, next: 0, sent: 0, has_begun: false }
+    fn new(key: UploadKey, load: Arc<[Chunk]>, bytes_max: usize) -> Self {
+        Self { key, load, next: 0, sent: 0, bytes_max, has_begun: false }
     }
 
     /// The next bytes that stand side by side in one buffer: no copy, even of many small files.
@@ -178,14 +191,14 @@ impl Messages {
     }
 
     fn data(&mut self) -> Option<Bytes> {
-        let first = self.run(DATA_BYTES_MAX)?;
-        if first.len() >= GATHER_BELOW_BYTES || self.next == self.load.len() {
+        let first = self.run(self.bytes_max)?;
+        if first.len() >= GATHER_BELOW_BYTES.min(self.bytes_max) || self.next == self.load.len() {
             return Some(first);
         }
-        let mut gathered = BytesMut::with_capacity(DATA_BYTES_MAX);
+        let mut gathered = BytesMut::with_capacity(self.bytes_max);
         gathered.extend_from_slice(&first);
-        while gathered.len() < DATA_BYTES_MAX {
-            match self.run(DATA_BYTES_MAX - gathered.len()) {
+        while gathered.len() < self.bytes_max {
+            match self.run(self.bytes_max - gathered.len()) {
                 Some(more) => gathered.extend_from_slice(&more),
                 None => break,
             }
@@ -244,7 +257,7 @@ mod tests {
         load.extend(chunks(&two, &[5..1_700_000, 1_700_000..1_700_001]));
         let expected: Vec<u8> =
             load.iter().flat_map(|chunk| chunk.buffer[chunk.range.clone()].to_vec()).collect();
-        let messages: Vec<_> = Messages::new(key(), load.into()).collect();
+        let messages: Vec<_> = Messages::new(key(), load.into(), DATA_BYTES_MAX).collect();
         assert_eq!((&*messages[0].upload_id, &*messages[0].tree), ("u", "ann"));
         assert_eq!(messages[0].heads.len(), 5);
         assert!(messages[1..].iter().all(|m| m.heads.is_empty() && m.upload_id.is_empty()));
@@ -256,7 +269,8 @@ mod tests {
     fn small_files_side_by_side_are_sent_without_a_copy() {
         let buffer = Bytes::from(vec![7; 1_000_000]);
         let ranges: Vec<_> = (0..200).map(|i| i * 4096..(i + 1) * 4096).collect();
-        let messages: Vec<_> = Messages::new(key(), chunks(&buffer, &ranges).into()).collect();
+        let messages: Vec<_> =
+            Messages::new(key(), chunks(&buffer, &ranges).into(), DATA_BYTES_MAX).collect();
         assert_eq!(messages.len(), 2);
         assert_eq!(messages[0].data.as_ptr(), buffer.as_ptr());
     }

@@ -28,12 +28,16 @@ pub(crate) fn is_small(size: u64) -> bool {
 }
 
 /// Groups files so that a call has enough to do.
-pub(crate) fn batches(files: Vec<Small>) -> Vec<Vec<Small>> {
+pub(crate) fn batches(session: &Session, files: Vec<Small>) -> Vec<Vec<Small>> {
+    grouped(files, session.stride(BYTES_MAX))
+}
+
+fn grouped(files: Vec<Small>, bytes_max: u64) -> Vec<Vec<Small>> {
     let mut batches: Vec<Vec<Small>> = Vec::new();
     let mut bytes = 0;
     for file in files {
         match batches.last_mut() {
-            Some(batch) if batch.len() < FILES_MAX && bytes + file.size <= BYTES_MAX => {
+            Some(batch) if batch.len() < FILES_MAX && bytes + file.size <= bytes_max => {
                 bytes += file.size;
                 batch.push(file);
             }
@@ -65,6 +69,7 @@ pub(crate) async fn fetch(session: &Session, batch: &[Small]) -> Result<Vec<Byte
 
 async fn attempt(session: &Session, files: &[Small], got: &mut Vec<Bytes>) -> Result<()> {
     let versions = files.iter().map(|file| file.version.clone()).collect();
+    session.paced(files.iter().map(|file| file.size).sum()).await;
     let mut answer = session.bulk().read_many(ReadManyRequest { versions }).await?.into_inner();
     let mut reading = Reading { files, next: 0, content: BytesMut::new() };
     while let Some(message) = answer.message().await? {
@@ -122,7 +127,7 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use depot_proto::files::ReadManyPart;
 
-    use super::{BYTES_MAX, Digest, FILES_MAX, Reading, Small, batches};
+    use super::{BYTES_MAX, Digest, FILES_MAX, Reading, Small, grouped};
     use crate::error::Exit;
 
     fn small(place: usize, content: &[u8]) -> Small {
@@ -137,9 +142,12 @@ mod tests {
     #[test]
     fn batches_are_bounded_both_ways() {
         let many = (0..FILES_MAX + 1).map(|place| small(place, b"x")).collect();
-        assert_eq!(batches(many).iter().map(Vec::len).collect::<Vec<_>>(), [FILES_MAX, 1]);
+        assert_eq!(
+            grouped(many, BYTES_MAX).iter().map(Vec::len).collect::<Vec<_>>(),
+            [FILES_MAX, 1]
+        );
         let half = Small { size: BYTES_MAX / 2 + 1, ..small(0, b"") };
-        assert_eq!(batches(vec![half.clone(), half]).len(), 2);
+        assert_eq!(grouped(vec![half.clone(), half], BYTES_MAX).len(), 2);
     }
 
     #[test]

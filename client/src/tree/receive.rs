@@ -127,7 +127,7 @@ impl Receiving {
         received: &mut Received,
     ) -> Result<()> {
         let calls = CALLS_A_CONNECTION * self.session.connections();
-        let batches = many::batches(small).into_iter();
+        let batches = many::batches(&self.session, small).into_iter();
         let mut done = stream::iter(batches.map(|batch| self.batch(items.clone(), batch)))
             .buffer_unordered(calls);
         while let Some(batch) = done.next().await {

@@ -15,6 +15,7 @@ mod maildir;
 mod mirror;
 mod operator;
 mod quota;
+mod pace;
 mod restart;
 mod sends;
 mod several;
