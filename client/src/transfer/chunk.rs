@@ -34,7 +34,7 @@ impl From<blake3::Hash> for Digest {
 }
 
 /// One chunk of a content.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkRef {
     pub(crate) length: u32,
     pub(crate) hash: Digest,

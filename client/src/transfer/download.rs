@@ -2,6 +2,7 @@
 //! verified before anybody sees it, and all of them together against the content's digest. What is in
 //! memory is bounded by one budget for all contents that are on their way.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -20,6 +21,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::chunk::{ChunkRef, Digest};
 use super::fill::joined;
 use super::manifest::{self, Wanted};
+use super::sparse::Zeros;
+use super::whole::{Whole, kept};
 use crate::connect::{Patience, Session};
 use crate::error::{Error, Result};
 use crate::output::Progress;
@@ -46,9 +49,9 @@ pub(crate) struct Downloads {
 
 /// A chunk and where it stands in its content.
 #[derive(Clone, Copy)]
-struct Place {
-    offset: u64,
-    chunk: ChunkRef,
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) chunk: ChunkRef,
 }
 
 /// A chunk that is what its hash says.
@@ -90,15 +93,21 @@ impl Downloads {
             true => block_in_place(|| kept(into.file, &places)),
             false => vec![false; places.len()],
         };
-        let missing: Vec<Place> =
-            places.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(place, _)| *place).collect();
+        let absent = places.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(place, _)| *place);
+        let (zeros, missing): (Vec<Place>, Vec<Place>) = {
+            let known = zeros(&places);
+            absent.partition(|place| known.contains(&place.chunk.hash))
+        };
         let received = missing.iter().map(|place| u64::from(place.chunk.length)).sum();
         progress.add(wanted.size - received);
-        let mut whole = Whole { file: into.file, hasher: blake3::Hasher::new(), hashed: 0 };
+        let mut whole = Whole::new(into, &zeros);
         let mut segments = pin!(self.segments(wanted, missing));
         while let Some(segment) = segments.next().await {
             let segment = segment?;
-            block_in_place(|| whole.write(&segment)).map_err(failed)?;
+            block_in_place(|| {
+                segment.chunks.iter().try_for_each(|chunk| whole.write(chunk.offset, &chunk.pieces))
+            })
+            .map_err(failed)?;
             progress.add(segment.chunks.iter().map(|chunk| chunk.length).sum());
         }
         let digest = block_in_place(|| whole.end(wanted.size)).map_err(failed)?;
@@ -219,12 +228,12 @@ impl Target<'_> {
 }
 
 impl Place {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.offset + u64::from(self.chunk.length)
     }
 }
 
-fn places(chunks: &[ChunkRef]) -> Vec<Place> {
+pub(super) fn places(chunks: &[ChunkRef]) -> Vec<Place> {
     let mut offset = 0;
     let place = |chunk: &ChunkRef| {
         let place = Place { offset, chunk: *chunk };
@@ -232,6 +241,23 @@ fn places(chunks: &[ChunkRef]) -> Vec<Place> {
         place
     };
     chunks.iter().map(place).collect()
+}
+
+/// The chunks of these that are nothing but zeros. Two side by side are alike, or a single one is as long as
+/// chunks get: of others it is not worth hashing as many zeros.
+fn zeros(places: &[Place]) -> HashSet<Digest> {
+    let mut zeros = Zeros::default();
+    let longest = places.iter().map(|place| place.chunk.length).max();
+    let is_worth_it = |at: usize| {
+        let next = places.get(at + 1);
+        let chunk = places[at].chunk;
+        let is_alike = next.is_some_and(|next| next.chunk.hash == chunk.hash);
+        is_alike || Some(chunk.length) == longest
+    };
+    let worth_it: HashSet<ChunkRef> =
+        (0..places.len()).filter(|&at| is_worth_it(at)).map(|at| places[at].chunk).collect();
+    let is_zero = |chunk: &ChunkRef| zeros.digest(chunk.length as usize) == chunk.hash;
+    worth_it.into_iter().filter(is_zero).map(|chunk| chunk.hash).collect()
 }
 
 /// Groups chunks so that a call has enough to do.
@@ -281,6 +307,7 @@ async fn attempt(
     got: &mut Vec<Verified>,
 ) -> Result<()> {
     let request = ReadChunksRequest { source: Some(wanted.source.clone()), ranges: ranges(places) };
+    session.paced(places.iter().map(|place| u64::from(place.chunk.length)).sum()).await;
     let mut answer = session.bulk().read_chunks(request).await?.into_inner();
     let mut places = places.iter();
     let mut current = places.next().map(Incoming::new);
@@ -307,7 +334,6 @@ async fn attempt(
 fn ranges(places: &[Place]) -> Vec<ByteRange> {
     let mut ranges: Vec<ByteRange> = Vec::new();
     for place in places {
-    session.paced(places.iter().map(|place| u64::from(place.chunk.length)).sum()).await;
         let length = u64::from(place.chunk.length);
         match ranges.last_mut() {
             Some(last) if last.offset + last.length == place.offset => last.length += length,
@@ -351,56 +377,6 @@ impl Incoming {
     }
 }
 
-/// The file being written, and the digest of all of it up to `hashed`.
-struct Whole<'a> {
-    file: &'a File,
-    hasher: blake3::Hasher,
-    hashed: u64,
-}
-
-impl Whole<'_> {
-    fn write(&mut self, segment: &Segment) -> io::Result<()> {
-        for chunk in &segment.chunks {
-            self.hash_kept(chunk.offset)?;
-            for piece in &chunk.pieces {
-                self.file.write_all_at(piece, self.hashed)?;
-                self.hasher.update(piece);
-                self.hashed += piece.len() as u64;
-            }
-        }
-        Ok(())
-    }
-
-    /// What was kept of an earlier try is read again: the digest is of the file as it is.
-    fn hash_kept(&mut self, end: u64) -> io::Result<()> {
-        let mut buffer = if self.hashed < end { vec![0; 1 << 20] } else { Vec::new() };
-        while self.hashed < end {
-            let length = (end - self.hashed).min(buffer.len() as u64) as usize;
-            self.file.read_exact_at(&mut buffer[..length], self.hashed)?;
-            self.hasher.update(&buffer[..length]);
-            self.hashed += length as u64;
-        }
-        Ok(())
-    }
-
-    fn end(mut self, size: u64) -> io::Result<Digest> {
-        self.hash_kept(size)?;
-        self.file.set_len(size)?;
-        Ok(self.hasher.finalize().into())
-    }
-}
-
-/// Which chunks stand in the file already.
-fn kept(file: &File, places: &[Place]) -> Vec<bool> {
-    let mut buffer = Vec::new();
-    let mut is_kept = |place: &Place| {
-        buffer.resize(place.chunk.length as usize, 0);
-        let read = file.read_exact_at(&mut buffer, place.offset);
-        read.is_ok() && Digest::from(blake3::hash(&buffer)) == place.chunk.hash
-    };
-    places.iter().map(&mut is_kept).collect()
-}
-
 /// What of a piece at `at` is inside `part`.
 fn overlap(at: u64, length: usize, part: &Range<u64>) -> Range<usize> {
     let length = length as u64;
@@ -422,9 +398,7 @@ fn is_whole(wanted: &Wanted, digest: Digest) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use super::{ChunkRef, Digest, Incoming, SEGMENT_BYTES, kept, overlap, places, ranges, split};
+    use super::{ChunkRef, Digest, Incoming, SEGMENT_BYTES, overlap, places, ranges, split, zeros};
 
     fn chunk(content: &[u8]) -> ChunkRef {
         ChunkRef { length: content.len() as u32, hash: Digest::from(blake3::hash(content)) }
@@ -462,11 +436,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_try_left_is_used_as_far_as_it_is_right() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"aaXbbbcc").unwrap();
-        let places = places(&[chunk(b"aaa"), chunk(b"bbb"), chunk(b"ccc")]);
-        assert_eq!(kept(&file, &places), [false, true, false]);
+    fn a_run_of_zeros_is_known_without_its_bytes() {
+        let (none, data) = (chunk(&[0; 500]), chunk(&[7; 500]));
+        let found = |chunks: &[ChunkRef]| zeros(&places(chunks)).len();
+        assert_eq!(found(&[data, none, none, chunk(b"end")]), 1);
+        assert_eq!(found(&[data, none, data]), 1, "it is as long as chunks get");
+        assert_eq!(found(&[data, data, chunk(&[1; 501])]), 0);
+        assert_eq!(found(&[]), 0);
     }
 
     #[test]

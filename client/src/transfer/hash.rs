@@ -13,6 +13,7 @@ use super::cut::Cutter;
 use super::index::Recorder;
 use super::read::{Batch, Event, Whole};
 use super::seen::Seen;
+use super::sparse::{Zeros, is_zero};
 use crate::error::Error;
 
 /// A chunk and its bytes: a part of a buffer that it keeps from being used again.
@@ -65,11 +66,12 @@ pub(super) fn run(
     keeping: Option<&Keeping>,
 ) -> Vec<Option<Outcome>> {
     let mut current = Current::default();
+    let mut zeros = Zeros::default();
     for batch in batches {
         for (slot, event) in batch.events {
             match event {
                 Event::Chunk(range) => {
-                    let hash = current.add(&batch.buffer.slice(range.clone()));
+                    let hash = current.add(&batch.buffer.slice(range.clone()), &mut zeros);
                     let chunk = Chunk { hash, buffer: batch.buffer.clone(), range, slot };
                     if chunks.blocking_send(chunk).is_err() {
                         return outcomes;
@@ -94,8 +96,12 @@ pub(super) fn run(
 }
 
 impl Current {
-    fn add(&mut self, bytes: &Bytes) -> Digest {
-        let hash = Digest::from(blake3::hash(bytes));
+    fn add(&mut self, bytes: &Bytes, zeros: &mut Zeros) -> Digest {
+        // Those of a hole are all alike.
+        let hash = match is_zero(bytes) {
+            true => zeros.digest(bytes.len()),
+            false => Digest::from(blake3::hash(bytes)),
+        };
         match (&self.first, &mut self.whole) {
             (None, _) => self.first = Some((hash, bytes.clone())),
             (Some(_), Some(whole)) => {

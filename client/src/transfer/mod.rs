@@ -18,7 +18,9 @@ mod manifest;
 pub(crate) mod many;
 mod read;
 mod seen;
+mod sparse;
 pub(crate) mod upload;
+mod whole;
 
 pub(crate) use chunk::{Digest, PLACE_BYTES};
 pub(crate) use cut::Cutter;

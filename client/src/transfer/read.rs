@@ -1,7 +1,7 @@
 //! Reads files into buffers and cuts them into chunks, on a thread of its own. A file that changes while
 //! it is read is read once more, and then given up: old and new bytes are never mixed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,6 +15,7 @@ use rustix::fs::{Advice, OFlags, fadvise};
 use super::buffers::{Buffer, Pool};
 use super::cut::{Cutter, Scan};
 use super::seen::Seen;
+use super::sparse::Holey;
 use crate::app::now;
 use crate::error::{Error, Result};
 
@@ -96,8 +97,8 @@ impl Reader {
     pub(super) fn run(mut self, jobs: impl Iterator<Item = Job>) {
         for job in jobs {
             let read = match job.input {
-                Input::File(path) => self.file(job.slot, &path, OFlags::NOFOLLOW),
-                Input::Named(path) => self.file(job.slot, &path, OFlags::empty()),
+                Input::File(path) => self.file(job.slot, &path, false),
+                Input::Named(path) => self.file(job.slot, &path, true),
                 Input::Pipe(path) => match File::open(&path) {
                     Ok(pipe) => self.stream(job.slot, Box::new(pipe)),
                     Err(error) => {
@@ -113,9 +114,9 @@ impl Reader {
         let _ = self.pass_on();
     }
 
-    fn file(&mut self, slot: usize, path: &Path, flags: OFlags) -> Result<(), Stopped> {
+    fn file(&mut self, slot: usize, path: &Path, follows: bool) -> Result<(), Stopped> {
         for is_last_try in [false, true] {
-            let event = match self.attempt(slot, path, flags)? {
+            let event = match self.attempt(slot, path, follows)? {
                 Ok(whole) => Event::End(whole),
                 Err(Trouble::Changed) if !is_last_try => Event::Again,
                 Err(Trouble::Changed) => {
@@ -139,13 +140,15 @@ impl Reader {
         &mut self,
         slot: usize,
         path: &Path,
-        flags: OFlags,
+        follows: bool,
     ) -> Result<Result<Whole, Trouble>, Stopped> {
-        let (mut file, whole) = match open(path, flags) {
+        let (file, metadata) = match open(path, follows) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(Trouble::Io(error))),
         };
-        let read = match self.content(slot, &mut file)? {
+        let seen = Seen::of(&metadata);
+        let whole = Whole { seen, is_settled: seen.is_settled(SystemTime::now()) };
+        let read = match self.content(slot, &mut Holey::new(&file, &metadata))? {
             Ok(read) => read,
             Err(error) => return Ok(Err(Trouble::Io(error))),
         };
@@ -253,15 +256,15 @@ impl Reader {
     }
 }
 
-/// Opens a regular file, and nothing that could make us wait.
-fn open(path: &Path, flags: OFlags) -> io::Result<(File, Whole)> {
-    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+/// Opens a regular file, and nothing that could make us wait: with how it is, before it is read.
+pub(crate) fn open(path: &Path, follows_symlink: bool) -> io::Result<(File, Metadata)> {
+    let nofollow = if follows_symlink { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = nofollow | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no file any more"));
     }
     let _ = fadvise(&file, 0, None, Advice::Sequential);
-    let seen = Seen::of(&metadata);
-    Ok((file, Whole { seen, is_settled: seen.is_settled(SystemTime::now()) }))
+    Ok((file, metadata))
 }
