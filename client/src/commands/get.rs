@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Read all files that stand here, also those that are as they were when they were read last
     #[arg(long)]
     checksum: bool,
+    /// Extended attributes too: those of user.
+    #[arg(short = 'X', long)]
+    xattrs: bool,
     /// Return only when all is on disk
     #[arg(long)]
     sync: bool,
@@ -105,9 +108,9 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     }
     let aim = aim(Path::new(&arguments.target), &remotes)?;
     let filter = arguments.filter.filter(false)?;
-    let Arguments { sync, checksum, .. } = arguments;
+    let Arguments { sync, checksum, xattrs, .. } = arguments;
     let is_known = arguments.link.link.is_none();
-    let got = Get { app, session, is_known, sync, checksum, filter };
+    let got = Get { app, session, is_known, sync, checksum, xattrs, filter };
     got.all(remotes, aim).await
 }
 
@@ -203,6 +206,7 @@ struct Get<'a> {
     is_known: bool,
     sync: bool,
     checksum: bool,
+    xattrs: bool,
     filter: Filter,
 }
 
@@ -212,6 +216,10 @@ impl Get<'_> {
         let mut root = None;
         for (remote, name) in remotes.into_iter().zip(aim.names) {
             root = self.list(remote, name, &mut items).await?;
+        }
+        if !self.xattrs {
+            let all = items.iter_mut().map(|item| &mut item.attributes).chain(&mut root);
+            all.for_each(|attributes| attributes.xattrs = None);
         }
         let items = Arc::new(items);
         let failed = |error: io::Error| Error::file("make", &aim.folder, &error);
@@ -228,13 +236,14 @@ impl Get<'_> {
             beneath: beneath.clone(),
             progress: self.app.output.progress("get", Some(size(&items))),
             reads_all: self.checksum,
+
             state: self.is_known.then(|| self.app.state.clone()),
         };
         let received = receiving.all(&items).await;
         let received = received.map_err(|error| error.if_run_again(GOES_ON))?;
         receiving.progress.end();
         if let Some(attributes) = root {
-            let done = beneath.folder("").and_then(|folder| folder.finish(attributes));
+            let done = beneath.folder("").and_then(|folder| folder.finish(&attributes));
             done.map_err(failed)?;
         }
         if self.sync {

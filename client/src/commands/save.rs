@@ -160,7 +160,7 @@ impl Place<'_> {
         let to = Destination {
             folder: "",
             name,
-            attributes: Attributes { mode: MODE, modified },
+            attributes: &Attributes { mode: MODE, modified, xattrs: None },
             existing: self.existing,
         };
         let downloads = Downloads::new(self.session);

@@ -11,13 +11,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fd::{AsFd as _, OwnedFd};
+use depot_proto::files::Xattr;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     self, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
     Timespec, Timestamps, UTIME_OMIT,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
+
+use super::xattrs;
 
 /// What is written and not whole yet has this behind its name.
 const PARTIAL: &str = ".depot-partial";
@@ -39,12 +42,14 @@ pub(crate) struct Folder {
     fd: OwnedFd,
 }
 
-/// Permission bits and time of modification of what is written.
-#[derive(Clone, Copy, Debug, Default)]
+/// Permission bits, time of modification and extended attributes of what is written.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes {
     pub(crate) mode: u32,
     /// Seconds and nanoseconds; none leaves the time as it is.
     pub(crate) modified: Option<(i64, i64)>,
+    /// None leaves them as they are.
+    pub(crate) xattrs: Option<Vec<Xattr>>,
 }
 
 /// What becomes of a file that stands at the place of a new one.
@@ -190,7 +195,7 @@ impl Folder {
         &self,
         name: &OsStr,
         target: &str,
-        attributes: Attributes,
+        attributes: &Attributes,
     ) -> io::Result<()> {
         let standing = fs::readlinkat(&self.fd, name, Vec::new());
         if !standing.is_ok_and(|standing| standing.as_bytes() == target.as_bytes()) {
@@ -212,11 +217,24 @@ impl Folder {
         Ok(())
     }
 
-    /// Sets the permissions of a file that stands as it should, without opening what it is not.
-    pub(crate) fn set_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = fs::openat(&self.fd, name, flags, Mode::empty())?;
-        Ok(fs::fchmod(&fd, file_mode(mode))?)
+    /// Sets the permissions and the extended attributes of a file that stands as it should, if they are
+    /// others.
+    pub(crate) fn adjust(
+        &self,
+        name: &OsStr,
+        stat: &Stat,
+        attributes: &Attributes,
+    ) -> io::Result<()> {
+        let mode = file_mode(attributes.mode);
+        let is_other = Mode::from_raw_mode(stat.st_mode & 0o1777) != mode;
+        if is_other || attributes.xattrs.is_some() {
+            let file = self.read(name)?;
+            note(&file, attributes)?;
+            if is_other {
+                fs::fchmod(&file, mode)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets its owner write into it, until it gets its own permissions.
@@ -229,7 +247,8 @@ impl Folder {
     }
 
     /// Sets the folder's own permissions and time, once it is full.
-    pub(crate) fn finish(&self, attributes: Attributes) -> io::Result<()> {
+    pub(crate) fn finish(&self, attributes: &Attributes) -> io::Result<()> {
+        note(&self.fd, attributes)?;
         fs::fchmod(&self.fd, Mode::from_raw_mode(attributes.mode & 0o7777))?;
         if let Some(times) = times(attributes) {
             fs::futimens(&self.fd, &times)?;
@@ -243,9 +262,10 @@ impl Partial {
     pub(crate) fn finish(
         self,
         name: &OsStr,
-        attributes: Attributes,
+        attributes: &Attributes,
         existing: Existing,
     ) -> io::Result<()> {
+        note(&self.file, attributes)?;
         fs::fchmod(&self.file, file_mode(attributes.mode))?;
         if let Some(times) = times(attributes) {
             fs::futimens(&self.file, &times)?;
@@ -342,7 +362,12 @@ fn file_mode(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o1777)
 }
 
-fn times(attributes: Attributes) -> Option<Timestamps> {
+/// Before the permissions, which may allow no more changes.
+fn note(fd: impl AsFd, attributes: &Attributes) -> io::Result<()> {
+    attributes.xattrs.as_ref().map_or(Ok(()), |wanted| xattrs::write(fd, wanted))
+}
+
+fn times(attributes: &Attributes) -> Option<Timestamps> {
     let (tv_sec, tv_nsec) = attributes.modified?;
     Some(Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
@@ -365,13 +390,14 @@ mod tests {
     use super::{Attributes, Beneath, Existing, is_ours, open_beneath, open_by_name};
     use crate::error::{Error, Exit};
 
-    const ATTRIBUTES: Attributes = Attributes { mode: 0o640, modified: Some((1_000_000, 7)) };
+    const ATTRIBUTES: Attributes =
+        Attributes { mode: 0o640, modified: Some((1_000_000, 7)), xattrs: None };
 
     fn write(root: &Path, folder: &str, name: &str, text: &[u8]) -> std::io::Result<()> {
         let beneath = Beneath::open(root)?;
         let mut partial = beneath.folder(folder)?.begin(OsStr::new(name))?;
         partial.file.write_all(text)?;
-        partial.finish(OsStr::new(name), ATTRIBUTES, Existing::Replace)
+        partial.finish(OsStr::new(name), &ATTRIBUTES, Existing::Replace)
     }
 
     #[test]
@@ -438,10 +464,10 @@ mod tests {
         let second = folder.begin(name).unwrap();
         assert!(second.is_resumed);
         assert_eq!(second.file.metadata().unwrap().len(), 4);
-        second.finish(name, ATTRIBUTES, Existing::Refuse).unwrap();
+        second.finish(name, &ATTRIBUTES, Existing::Refuse).unwrap();
         let third = folder.begin(name).unwrap();
         assert!(!third.is_resumed);
-        assert!(third.finish(name, ATTRIBUTES, Existing::Refuse).is_err(), "it stands already");
+        assert!(third.finish(name, &ATTRIBUTES, Existing::Refuse).is_err(), "it stands already");
     }
 
     #[test]
@@ -459,7 +485,7 @@ mod tests {
             let partial = folder.begin(name).unwrap();
             assert!(!partial.is_resumed);
             assert_eq!(partial.file.metadata().unwrap().len(), 0);
-            partial.finish(name, ATTRIBUTES, Existing::Replace).unwrap();
+            partial.finish(name, &ATTRIBUTES, Existing::Replace).unwrap();
             assert_ne!(fs::metadata(dir.path().join("x")).unwrap().uid(), stat.st_uid);
         }
     }
@@ -470,7 +496,7 @@ mod tests {
         let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
         fs::write(dir.path().join("x"), b"old").unwrap();
         for target in ["../outside", "elsewhere"] {
-            folder.symlink(OsStr::new("x"), target, ATTRIBUTES).unwrap();
+            folder.symlink(OsStr::new("x"), target, &ATTRIBUTES).unwrap();
             assert_eq!(fs::read_link(dir.path().join("x")).unwrap(), Path::new(target));
         }
         assert_eq!(fs::symlink_metadata(dir.path().join("x")).unwrap().mtime(), 1_000_000);
@@ -484,9 +510,9 @@ mod tests {
         // One that is made while the file is on its way stays too.
         let early = folder.begin(name).unwrap();
         mkfifoat(CWD, dir.path().join("x"), Mode::RWXU).unwrap();
-        let late = early.finish(name, ATTRIBUTES, Existing::Replace).unwrap_err();
+        let late = early.finish(name, &ATTRIBUTES, Existing::Replace).unwrap_err();
         let refused = folder.begin(name).err().unwrap();
-        let linked = folder.symlink(name, "elsewhere", ATTRIBUTES).unwrap_err();
+        let linked = folder.symlink(name, "elsewhere", &ATTRIBUTES).unwrap_err();
         for error in [late, refused, linked] {
             assert!(error.to_string().contains("a pipe"), "{error}");
             assert_eq!(Error::io("write", &error).exit(), Exit::Conflict);
@@ -500,8 +526,8 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let folder = Beneath::open(dir.path()).unwrap().folder("").unwrap();
         let partial = folder.begin(OsStr::new("x")).unwrap();
-        let attributes = Attributes { mode: 0o6755, modified: None };
-        partial.finish(OsStr::new("x"), attributes, Existing::Replace).unwrap();
+        let attributes = Attributes { mode: 0o6755, ..Attributes::default() };
+        partial.finish(OsStr::new("x"), &attributes, Existing::Replace).unwrap();
         assert_eq!(fs::metadata(dir.path().join("x")).unwrap().mode() & 0o7777, 0o755);
     }
 

@@ -62,12 +62,13 @@ impl Item {
     }
 }
 
-/// Permissions and time of an entry.
+/// Permissions, time and extended attributes of an entry.
 pub(crate) fn attributes(entry: &Entry) -> Attributes {
     let modified = entry.modified_at.as_ref().map(|time| (time.seconds, i64::from(time.nanos)));
     // Anything else would make the kernel refuse the file, or mean "now".
     let modified = modified.filter(|(_, nanos)| (0..1_000_000_000).contains(nanos));
-    Attributes { mode: entry.mode & 0o7777, modified }
+    let xattrs = Some(entry.xattrs.clone());
+    Attributes { mode: entry.mode & 0o7777, modified, xattrs }
 }
 
 /// The entries below `base`, which go below `prefix`.

@@ -8,3 +8,4 @@ pub(crate) mod plan;
 pub(crate) mod receive;
 mod standing;
 pub(crate) mod walk;
+mod xattrs;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use depot_proto::files::{Entry, Kind, NewEntry};
+use depot_proto::files::{Entry, Kind, NewEntry, Xattrs};
 use prost_types::Timestamp;
 
 use super::walk::{Found, Walked, What, is_stream};
@@ -200,6 +200,7 @@ fn timestamp((seconds, nanos): (i64, i64)) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use depot_proto::files::{Entry, Kind};
+        xattrs: found.xattrs.clone().map(|xattrs| Xattrs { xattrs }),
 
     use super::{Known, Sent};
     use crate::transfer::Digest;

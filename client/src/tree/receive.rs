@@ -201,7 +201,7 @@ impl Receiving {
         let to = Destination {
             folder: &item.folder,
             name: &item.name,
-            attributes: item.attributes,
+            attributes: &item.attributes,
             existing: Existing::Replace,
         };
         let received = receive(&self.downloads, &self.beneath, &wanted, to, &self.progress).await;
@@ -219,7 +219,7 @@ impl Receiving {
             let ItemKind::Symlink(target) = &item.what else { continue };
             let folder = admit(item).and_then(|()| self.beneath.folder(&item.folder));
             let made =
-                folder.and_then(|folder| folder.symlink(&item.name, target, item.attributes));
+                folder.and_then(|folder| folder.symlink(&item.name, target, &item.attributes));
             if let Err(error) = made {
                 received.leave_out(failed(&self.beneath, item, &error))?;
             }
@@ -235,7 +235,7 @@ impl Receiving {
                 continue;
             }
             let folder = self.beneath.folder(&relative);
-            if let Err(error) = folder.and_then(|folder| folder.finish(item.attributes)) {
+            if let Err(error) = folder.and_then(|folder| folder.finish(&item.attributes)) {
                 let what = "set the permissions of";
                 received.left_out.push(Error::file(what, &self.shown(item), &error));
             }
@@ -259,7 +259,7 @@ impl Received {
 pub(crate) struct Destination<'a> {
     pub(crate) folder: &'a str,
     pub(crate) name: &'a OsStr,
-    pub(crate) attributes: Attributes,
+    pub(crate) attributes: &'a Attributes,
     pub(crate) existing: Existing,
 }
 
@@ -308,7 +308,7 @@ fn write(beneath: &Beneath, item: &Item, content: &Bytes) -> io::Result<()> {
         partial.file.set_len(0)?;
     }
     match partial.file.write_all(content) {
-        Ok(()) => partial.finish(&item.name, item.attributes, Existing::Replace),
+        Ok(()) => partial.finish(&item.name, &item.attributes, Existing::Replace),
         Err(error) => {
             partial.discard();
             Err(error)

@@ -58,7 +58,7 @@ fn stands(
     admit(item)?;
     let folder = beneath.folder(&item.folder)?;
     let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
-    if !looks_unchanged(&stat, *size, item.attributes) {
+    if !looks_unchanged(&stat, *size, &item.attributes) {
         return Ok(false);
     }
     let seen = Seen::of_stat(&stat);
@@ -70,9 +70,7 @@ fn stands(
     if held != Some(*digest) {
         return Ok(false);
     }
-    if stat.st_mode & 0o1777 != item.attributes.mode & 0o1777 {
-        folder.set_mode(&item.name, item.attributes.mode)?;
-    }
+    folder.adjust(&item.name, &stat, &item.attributes)?;
     progress.add(*size);
     Ok(true)
 }
@@ -97,7 +95,7 @@ pub(super) fn admit(item: &Item) -> io::Result<()> {
     }
 }
 
-fn looks_unchanged(stat: &Stat, size: u64, attributes: Attributes) -> bool {
+fn looks_unchanged(stat: &Stat, size: u64, attributes: &Attributes) -> bool {
     let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && u64::try_from(stat.st_size) == Ok(size)

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::beneath::is_reserved;
 use super::filter::Filter;
+use super::xattrs;
+use depot_proto::files::Xattr;
+
 use crate::error::{Error, Exit};
 use crate::names;
 use crate::path::RemotePath;
@@ -26,6 +29,8 @@ pub(crate) struct Found {
     pub(crate) path: String,
     pub(crate) what: What,
     pub(crate) seen: Seen,
+    /// Its extended attributes, where they were asked for.
+    pub(crate) xattrs: Option<Vec<Xattr>>,
     root: usize,
 }
 
@@ -64,9 +69,14 @@ pub(crate) struct Walked {
 
 impl Walked {
     /// Walks all `roots`, which are to stand below `base`.
-    pub(crate) fn walk(base: &RemotePath, roots: Vec<Root>, filter: Filter) -> Self {
+    pub(crate) fn walk(
+        base: &RemotePath,
+        roots: Vec<Root>,
+        filter: Filter,
+        with_xattrs: bool,
+    ) -> Self {
         let walked = Self { filter, ..Self::nothing() };
-        let mut walker = Walker { base, walked };
+        let mut walker = Walker { base, walked, with_xattrs };
         let names = roots.iter().map(|root| root.name.as_str());
         let twins = names::twins(names);
         walker.walked.roots = roots;
@@ -88,7 +98,7 @@ impl Walked {
     pub(crate) fn stdin(name: &str) -> Self {
         let (name, local) = (name.to_owned(), PathBuf::from("-"));
         let seen = Seen { mode: 0o644, ..Seen::default() };
-        let found = Found { path: name.clone(), what: What::File, seen, root: 0 };
+        let found = Found { path: name.clone(), what: What::File, seen, xattrs: None, root: 0 };
         Self { roots: vec![Root { local, name }], found: vec![found], ..Self::nothing() }
     }
 
@@ -154,6 +164,7 @@ struct Child {
     name: String,
     local: PathBuf,
 }
+    with_xattrs: bool,
 
 impl Walker<'_> {
     fn root(&mut self, root: usize) {
@@ -195,6 +206,13 @@ impl Walker<'_> {
                     Ok(children) => children,
                     Err(error) => {
                         self.walked.filter.leave();
+        let xattrs = match &what {
+            What::File | What::Folder if self.with_xattrs => match xattrs::read(local, is_root) {
+                Ok(xattrs) => Some(xattrs),
+                Err(error) => return self.unreadable(path, local, &error),
+            },
+            _ => None,
+        };
                         return self.unreadable(local, &error);
                     }
                 }
@@ -208,7 +226,7 @@ impl Walker<'_> {
         let seen = Seen::of(metadata);
         let parent = path.clone();
         let is_folder = what == What::Folder;
-        self.walked.found.push(Found { path, what, seen, root });
+        self.walked.found.push(Found { path, what, seen, xattrs, root });
         for child in children {
             self.child(root, &parent, child);
         }

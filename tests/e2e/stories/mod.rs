@@ -1,5 +1,6 @@
 //! What people do with their files and their mail, from the first put to the last restore.
 
+mod attributes;
 mod backup;
 mod contents;
 mod fetches;

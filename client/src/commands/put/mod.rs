@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Leave out names that count as one with a name before them
     #[arg(long)]
     skip_twins: bool,
+    /// Extended attributes too: those of user.
+    #[arg(short = 'X', long)]
+    xattrs: bool,
     #[command(flatten)]
     filter: FilterArgs,
     /// Leave out what the .gitignore files of the tree say
@@ -82,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let aim = aim(&session, &target, &remote, &locals).await?;
     conditions(&arguments, &locals, &aim)?;
     let filter = arguments.filter.filter(arguments.gitignore)?;
-    let walked = walk(&aim, locals, filter).await?;
+    let walked = walk(&aim, locals, filter, arguments.xattrs).await?;
     refuse(app, &walked, arguments.skip_twins)?;
     left_out.extend(walked.unreadable.iter().cloned());
     left_out

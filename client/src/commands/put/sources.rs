@@ -129,7 +129,12 @@ fn source(local: &Local) -> Source<'_> {
     Source { typed: &local.typed, name, is_folder: local.is_folder }
 }
 
-pub(super) async fn walk(aim: &Aim, locals: Vec<Local>, filter: Filter) -> Result<Walked> {
+pub(super) async fn walk(
+    aim: &Aim,
+    locals: Vec<Local>,
+    filter: Filter,
+    with_xattrs: bool,
+) -> Result<Walked> {
     if let [only] = &locals[..]
         && only.typed == "-"
     {
@@ -142,6 +147,6 @@ pub(super) async fn walk(aim: &Aim, locals: Vec<Local>, filter: Filter) -> Resul
         .map(|(local, name)| Root { local: local.path, name })
         .collect();
     let base = aim.base.clone();
-    let walked = spawn_blocking(move || Walked::walk(&base, roots, filter)).await;
+    let walked = spawn_blocking(move || Walked::walk(&base, roots, filter, with_xattrs)).await;
     walked.map_err(|error| Error::io("walk the tree", &io::Error::other(error)))
 }
