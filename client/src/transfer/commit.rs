@@ -10,6 +10,8 @@ use depot_proto::files::{
     CommitBegin, CommitEnd, CommitRequest, CommitResponse, ContentPart, EntriesPart, NewEntry,
 };
 
+use uuid::Uuid;
+
 use super::chunk::PLACE_BYTES;
 use crate::connect::{Repeat, Session};
 use crate::error::Result;
@@ -31,6 +33,7 @@ pub(crate) struct Tree {
 }
 
 /// An entry, and the manifest of its content where that has more than one chunk.
+#[derive(Clone)]
 pub(crate) struct Planned {
     pub(crate) entry: NewEntry,
     pub(crate) manifest: Option<Manifest>,
@@ -52,6 +55,40 @@ pub(crate) async fn commit(session: &Session, tree: Arc<Tree>) -> Result<CommitR
             session.bulk().commit(tokio_stream::iter(Parts::new(tree.clone()))).await
         })
         .await
+}
+
+/// The same in several commits of at most so many entries: where one of them is refused, those before it
+/// stand. The answer is what all of them changed.
+pub(crate) async fn commit_in_parts(
+    session: &Session,
+    tree: &Tree,
+    entries_max: usize,
+) -> Result<CommitResponse> {
+    let mut all = CommitResponse::default();
+    for part in tree.parts(entries_max) {
+        let done = commit(session, Arc::new(part)).await?;
+        all.changed += done.changed;
+        all.unchanged += done.unchanged;
+        all.modseq = done.modseq;
+    }
+    Ok(all)
+}
+
+impl Tree {
+    /// The first ends the upload, so that its bytes do not count twice, and is the one that asks for the base
+    /// as it was.
+    fn parts(&self, entries_max: usize) -> impl Iterator<Item = Self> {
+        self.entries.chunks(entries_max.max(1)).enumerate().map(|(turn, entries)| {
+            let mut begin = self.begin.clone();
+            begin.request_id = Uuid::new_v4().to_string();
+            begin.size = None;
+            if turn > 0 {
+                begin.upload_id.clear();
+                begin.if_etag.clear();
+            }
+            Self { begin, entries: entries.to_vec() }
+        })
+    }
 }
 
 /// The messages of a commit, in order.
@@ -127,6 +164,7 @@ impl Iterator for Parts {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::sync::Arc;
 
     use bytes::Bytes;
@@ -165,6 +203,26 @@ mod tests {
         let wanted =
             ["begin", "1 9 2 true", "2 9 8192 false", "2 0 1 true", "a=1 b=0 c=2 ", "end 3"];
         assert_eq!(shown, wanted);
+    }
+
+    #[test]
+    fn a_tree_in_parts_ends_its_upload_and_asks_for_its_base_once() {
+        let entries = (0..5).map(|i| planned(&i.to_string(), 0)).collect();
+        let begin = CommitBegin {
+            upload_id: "u".into(),
+            if_etag: "e".into(),
+            removals_as_of: Some(7),
+            ..CommitBegin::default()
+        };
+        let parts: Vec<Tree> = Tree { begin, entries }.parts(2).collect();
+        let shown: Vec<_> = parts
+            .iter()
+            .map(|Tree { begin, entries }| (&*begin.upload_id, &*begin.if_etag, entries.len()))
+            .collect();
+        assert_eq!(shown, [("u", "e", 2), ("", "", 2), ("", "", 1)]);
+        assert!(parts.iter().all(|part| part.begin.removals_as_of == Some(7)));
+        let ids: HashSet<_> = parts.iter().map(|part| &part.begin.request_id).collect();
+        assert_eq!(ids.len(), 3);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Difference {
 
 /// What stands on the server, by its path below a base.
 pub(crate) struct There {
+    /// The path of the base.
+    root: String,
     entries: HashMap<String, Entry>,
     /// Those paths as they were listed: folders before what is in them.
     order: Vec<String>,
@@ -31,22 +33,33 @@ pub(crate) struct There {
 impl There {
     /// Entries with whole paths, folders before what is in them; what is not below `base` is none of it.
     pub(crate) fn new(base: &RemotePath, listed: impl IntoIterator<Item = Entry>) -> Self {
-        let root = base.below("");
-        let mut there = Self { entries: HashMap::new(), order: Vec::new() };
+        let mut there = Self { root: base.below(""), entries: HashMap::new(), order: Vec::new() };
         for entry in listed {
-            let rest = entry.path.strip_prefix(&root);
-            let relative = match rest {
-                Some("") => Some(""),
-                Some(rest) if root.ends_with('/') => Some(rest),
-                Some(rest) => rest.strip_prefix('/'),
-                None => None,
-            };
-            if let Some(relative) = relative.map(str::to_owned) {
+            if let Some(relative) = there.relative(&entry).map(str::to_owned) {
                 there.order.push(relative.clone());
                 there.entries.insert(relative, entry);
             }
         }
         there
+    }
+
+    /// What stands at a path below the base.
+    pub(crate) fn entry(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The path of an entry of these below the base.
+    pub(crate) fn below<'a>(&self, entry: &'a Entry) -> &'a str {
+        self.relative(entry).unwrap_or_default()
+    }
+
+    fn relative<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
+        let rest = entry.path.strip_prefix(&self.root)?;
+        match rest {
+            "" => Some(""),
+            rest if self.root.ends_with('/') => Some(rest),
+            rest => rest.strip_prefix('/'),
+        }
     }
 
     /// How a planned entry differs from what stands there; nothing, where it does not.

@@ -1,7 +1,7 @@
 //! Walks local trees: what is in them, in the order of a commit (parents before children, each folder
 //! sorted), and everything that stands against putting it, found before anything is sent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, FileType, Metadata};
 use std::io;
@@ -124,6 +124,12 @@ impl Walked {
             false if root.name.is_empty() => root.local.join(&found.path),
             false => root.local.join(&found.path[root.name.len() + 1..]),
         }
+    }
+
+    /// All that was found, with whether it is a folder.
+    pub(crate) fn here(&self) -> HashMap<&str, bool> {
+        let paths = self.found.iter();
+        paths.map(|found| (found.path.as_str(), found.what == What::Folder)).collect()
     }
 
     /// Whether a folder was found at this path.

@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Change nothing, but say what would be put, sent and removed
     #[arg(long, conflicts_with = "link")]
     dry_run: bool,
+    /// Where more would change than the server does at once, do it in several steps
+    #[arg(long)]
+    no_atomic: bool,
     /// Read all files, also those that are as they were when they were read last
     #[arg(long)]
     checksum: bool,

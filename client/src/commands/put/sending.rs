@@ -1,7 +1,6 @@
 //! One put, once it is clear what goes where: its contents are brought to the server, and then all
 //! entries are committed at once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use depot_proto::auth::ServerInfoResponse;
@@ -16,12 +15,12 @@ use crate::connect::Session;
 use crate::error::{Error, Result};
 use crate::listing;
 use crate::state::{KeptId, Purpose};
-use crate::transfer::commit::{Planned, Tree, commit};
+use crate::transfer::commit::{Planned, Tree, commit, commit_in_parts};
 use crate::transfer::index::{Index, Recorder};
 use crate::transfer::{Upload, UploadKey, Uploaded};
 use crate::tree::compare::There;
 use crate::tree::plan::{Files, Prepared};
-use crate::tree::walk::{Walked, What};
+use crate::tree::walk::Walked;
 
 /// How often a put begins again because what it builds on has changed meanwhile.
 const TRIES_AGAIN: u32 = 3;
@@ -82,7 +81,8 @@ impl Put<'_> {
             };
             let removed = match &standing {
                 Some(standing) if self.arguments.delete && is_whole => {
-                    gone(&walked, &standing.there)
+                    let is_spared = |path: &str, is_folder| walked.spares(path, is_folder);
+                    standing.there.gone(&walked.here(), is_spared)
                 }
                 _ => Vec::new(),
             };
@@ -98,7 +98,9 @@ impl Put<'_> {
             }
             let as_of = standing.as_ref().and_then(|standing| standing.modseq);
             let entries = std::mem::take(&mut prepared.entries);
-            let removals = removed.iter().map(|entry| removal(&self.aim.base.below(""), entry));
+            let removals = standing
+                .iter()
+                .flat_map(|standing| removed.iter().map(|entry| removal(&standing.there, entry)));
             let entries = removals.chain(entries).collect();
             match self.commit(&upload_id, (prepared.bytes, as_of), entries).await {
                 Err(error) if tries_left > 0 && self.has_changed_meanwhile(&error) => {
@@ -214,7 +216,25 @@ impl Put<'_> {
             if_etag: if is_tree { self.arguments.conditions.etag() } else { String::new() },
             removals_as_of,
         };
-        commit(self.session, Arc::new(Tree { begin, entries })).await
+        let tree = Arc::new(Tree { begin, entries });
+        let entries_max = self.info.limits.unwrap_or_default().commit_merge_entries_max as usize;
+        let is_too_large =
+            |error: &Error| error.reason() == "LIMIT_EXCEEDED" && tree.entries.len() > entries_max;
+        match commit(self.session, tree.clone()).await {
+            Err(error) if is_too_large(&error) && self.arguments.no_atomic => {
+                commit_in_parts(self.session, &tree, entries_max).await
+            }
+            Err(error) if is_too_large(&error) => {
+                let message = format!(
+                    "more than {entries_max} entries of {} would change at once; nothing was put. \
+                     Put the tree under a new name and move it, or give --no-atomic to put it in \
+                     several steps",
+                    self.aim.base
+                );
+                Err(error.with_message(message))
+            }
+            done => done,
+        }
     }
 
     /// What stands at each root, and below those that are folders.
@@ -239,20 +259,10 @@ impl Put<'_> {
     }
 }
 
-/// What stands there and is not here.
-fn gone<'a>(walked: &Walked, there: &'a There) -> Vec<&'a Entry> {
-    let here: HashMap<&str, bool> = walked
-        .found
-        .iter()
-        .map(|found| (found.path.as_str(), found.what == What::Folder))
-        .collect();
-    there.gone(&here, |path, is_folder| walked.spares(path, is_folder))
-}
-
 /// Removes an entry if it is what was listed.
-fn removal(base: &str, entry: &Entry) -> Planned {
-    let path = entry.path.strip_prefix(base).unwrap_or(&entry.path).trim_start_matches('/');
-    let mut new = NewEntry { path: path.to_owned(), remove: true, ..NewEntry::default() };
+fn removal(there: &There, entry: &Entry) -> Planned {
+    let path = there.below(entry).to_owned();
+    let mut new = NewEntry { path, remove: true, ..NewEntry::default() };
     match entry.kind() {
         Kind::File => new.if_generation = Some(entry.generation),
         // Of folders, it is asked whether anything in them has changed.
