@@ -181,6 +181,8 @@ verbs! {
     Put => put, KEPT;
     /// Get files and folders from the server
     Get => get, GOT;
+    /// Compare files and folders with the server's, without getting them
+    Verify => verify, NOTHING;
     /// List a folder
     Ls => ls, NOTHING;
     /// Find entries by name, size, time and kind

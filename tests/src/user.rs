@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::geteuid;
 use serde_json::Value;
 
 use crate::binary;
@@ -87,10 +88,27 @@ impl User {
     /// `depot`, with nothing of the caller's environment but the path.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary("depot"));
+        self.at_home(&mut command);
+        command.args(arguments);
+        command
+    }
+
+    /// The same for somebody whom the permissions of files hold for: root gives up that they do not.
+    pub fn as_mortal<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        if !geteuid().is_root() {
+            return self.command(arguments);
+        }
+        let mut command = Command::new("setpriv");
+        self.at_home(&mut command);
+        command.args(["--bounding-set=-dac_override,-dac_read_search", "--"]);
+        command.arg(binary("depot")).args(arguments);
+        command
+    }
+
+    fn at_home(&self, command: &mut Command) {
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", &self.home).current_dir(&self.home);
-        command.env("DEPOT_STATE_DIR", self.home.join("state")).args(arguments);
-        command
+        command.env("DEPOT_STATE_DIR", self.home.join("state"));
     }
 
     /// Starts `depot` and leaves it running.

@@ -39,6 +39,7 @@ pub(crate) mod trash;
 pub(crate) mod undo;
 pub(crate) mod unlink;
 pub(crate) mod unshare;
+pub(crate) mod verify;
 pub(crate) mod versions;
 pub(crate) mod watch;
 pub(crate) mod whoami;

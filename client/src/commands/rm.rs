@@ -1,10 +1,13 @@
 //! `depot rm`: removes entries, softly; folders with `-r` only.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
-use depot_proto::files::{Kind, RemoveRequest};
+use depot_proto::files::{AccessGrant, Kind, RemoveRequest};
 use uuid::Uuid;
 
 use super::conditions::Conditions;
+use super::shares::{Whose, granted};
 use crate::app::App;
 use crate::batch::Batch;
 use crate::connect::{Repeat, Session};
@@ -41,11 +44,37 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
             absent => batch.took(absent)?,
         }
     }
+    let granted = match standing.iter().any(|path| path.owner().is_none()) {
+        true => granted(&session, Whose::Own("")).await?,
+        false => Vec::new(),
+    };
     for path in standing {
         let removed = remove(&session, path, &arguments).await;
-        batch.took(removed.inspect(|()| app.output.detail(&format!("removed {path}"))))?;
+        batch.took(removed.inspect(|()| {
+            app.output.detail(&format!("removed {path}"));
+            if let Some(told) = lost(path, &granted) {
+                app.output.note(&told);
+            }
+        }))?;
     }
     batch.ended()
+}
+
+/// Who loses what was shared with them.
+fn lost(path: &RemotePath, granted: &[AccessGrant]) -> Option<String> {
+    let root = path.to_string();
+    let is_gone = |grant: &&AccessGrant| {
+        let below = grant.path.strip_prefix(&root);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    };
+    let who: BTreeSet<&str> = granted.iter().filter(is_gone).map(|g| g.grantee.as_str()).collect();
+    let who = Vec::from_iter(who).join(", ");
+    (!who.is_empty()).then(|| {
+        format!(
+            "{path} was shared, or something in it, with {who}: they lose it too, until \
+             `depot trash restore` brings it back"
+        )
+    })
 }
 
 async fn is_removable(session: &Session, path: &RemotePath, arguments: &Arguments) -> Result<()> {

@@ -30,20 +30,40 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     let path = arguments.path.as_deref().map(RemotePath::parse).transpose()?;
     let path = path.map(|path| path.to_string()).unwrap_or_default();
     let session = app.session().await?;
+    let whose = match arguments.with_me {
+        true => Whose::Others,
+        false => Whose::Own(&path),
+    };
+    for grant in granted(&session, whose).await? {
+        match app.output.is_json() {
+            true => app.output.object(&line(&grant))?,
+            false => app.output.line(&shown(&grant))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whose grants are asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Those that were made on this path; on anything, where it is empty.
+    Own(&'a str),
+    /// Those that others made.
+    Others,
+}
+
+/// All grants of these.
+pub(super) async fn granted(session: &Session, whose: Whose<'_>) -> Result<Vec<AccessGrant>> {
+    let mut granted = Vec::new();
     let mut page_token = String::new();
     loop {
-        let (grants, next) = match arguments.with_me {
-            true => had(&session, &page_token).await?,
-            false => made(&session, &path, &page_token).await?,
+        let (grants, next) = match whose {
+            Whose::Own(path) => made(session, path, &page_token).await?,
+            Whose::Others => had(session, &page_token).await?,
         };
-        for grant in &grants {
-            match app.output.is_json() {
-                true => app.output.object(&line(grant))?,
-                false => app.output.line(&shown(grant))?,
-            }
-        }
+        granted.extend(grants);
         if next.is_empty() || next == page_token {
-            return Ok(());
+            return Ok(granted);
         }
         page_token = next;
     }

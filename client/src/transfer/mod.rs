@@ -27,6 +27,6 @@ pub(crate) use cut::Cutter;
 pub(crate) use download::{Downloads, Target};
 pub(crate) use fill::joined;
 pub(crate) use manifest::Wanted;
-pub(crate) use read::{Input, Job};
+pub(crate) use read::{Input, Job, open};
 pub(crate) use seen::Seen;
 pub(crate) use upload::{Content, Outcome, Upload, UploadKey, Uploaded};

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod filter;
 pub(crate) mod listed;
 pub(crate) mod plan;
+pub(crate) mod reading;
 pub(crate) mod receive;
 mod standing;
 pub(crate) mod walk;

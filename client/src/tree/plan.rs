@@ -90,12 +90,7 @@ impl Files {
         let mut outcomes = uploaded.outcomes.into_iter().zip(uploaded.sent);
         for found in &self.walked.found {
             let planned = match &found.what {
-                What::Folder => entry(found, Kind::Folder),
-                What::Symlink(target) => {
-                    let mut planned = entry(found, Kind::Symlink);
-                    planned.entry.symlink_target.clone_from(target);
-                    planned
-                }
+                What::Folder | What::Symlink(_) => described(found, None),
                 What::File => match outcomes.next() {
                     Some((Outcome::Read(content), sent_bytes)) => {
                         let size = content.seen.size;
@@ -182,12 +177,30 @@ fn file(found: &Found, content: Content) -> Planned {
     planned
 }
 
+/// An entry to compare with: of files with their digest, where that is known.
+pub(crate) fn described(found: &Found, digest: Option<Digest>) -> Planned {
+    let kind = match &found.what {
+        What::Folder => Kind::Folder,
+        What::File => Kind::File,
+        What::Symlink(_) => Kind::Symlink,
+    };
+    let mut planned = entry(found, kind);
+    if let What::Symlink(target) = &found.what {
+        planned.entry.symlink_target.clone_from(target);
+    }
+    if let Some(digest) = digest {
+        planned.entry.blake3 = Bytes::copy_from_slice(digest.as_bytes());
+    }
+    planned
+}
+
 fn entry(found: &Found, kind: Kind) -> Planned {
     let entry = NewEntry {
         path: found.path.clone(),
         kind: kind.into(),
         mode: found.seen.mode,
         modified_at: Some(timestamp(found.seen.modified)),
+        xattrs: found.xattrs.clone().map(|xattrs| Xattrs { xattrs }),
         ..NewEntry::default()
     };
     Planned { entry, manifest: None }
@@ -200,7 +213,6 @@ fn timestamp((seconds, nanos): (i64, i64)) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use depot_proto::files::{Entry, Kind};
-        xattrs: found.xattrs.clone().map(|xattrs| Xattrs { xattrs }),
 
     use super::{Known, Sent};
     use crate::transfer::Digest;

@@ -1,23 +1,16 @@
 //! Which files of a list stand here already as they should. A size and a time that are the same only make
 //! it worth a look: what a file holds is known when it has been read and hashed. Several are, at once.
 
-use std::fs::File;
 use std::io;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::SystemTime;
 
 use rustix::fs::{FileType, Stat};
 
 use super::beneath::{Attributes, Beneath, is_reserved};
 use super::listed::{Item, ItemKind};
+use super::reading;
 use crate::output::Progress;
+use crate::transfer::Seen;
 use crate::transfer::index::{Index, Recorder};
-use crate::transfer::{Digest, Seen};
-
-/// Files that are read at once.
-const READ_AT_ONCE: usize = 8;
 
 /// For each of `places`, whether the file of that item stands. Blocks.
 pub(super) fn standing(
@@ -27,25 +20,8 @@ pub(super) fn standing(
     (index, recorder): (Option<&Index>, &Recorder),
     progress: &Progress,
 ) -> Vec<io::Result<bool>> {
-    let look_at = |item| stands(beneath, item, (index, recorder), progress);
-    let next = AtomicUsize::new(0);
-    let look = || {
-        let mut looked = Vec::new();
-        while let Some(&place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            looked.push((place, look_at(&items[place])));
-        }
-        looked
-    };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(READ_AT_ONCE);
-    let mut looked: Vec<(usize, io::Result<bool>)> = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(places.len())).map(|_| scope.spawn(look)).collect();
-        let own = look();
-        let others = others.into_iter().flat_map(|other| other.join().unwrap_or_default());
-        own.into_iter().chain(others).collect()
-    });
-    // The places are in the order of the list.
-    looked.sort_unstable_by_key(|(place, _)| *place);
-    looked.into_iter().map(|(_, stands)| stands).collect()
+    let known = (index, recorder);
+    reading::for_each(places, |place| stands(beneath, &items[place], known, progress))
 }
 
 fn stands(
@@ -65,7 +41,10 @@ fn stands(
     let held = match index.and_then(|index| index.digest(&seen)) {
         Some(known) => Some(known),
         // What cannot be read can be replaced.
-        None => folder.read(&item.name).and_then(|file| read(&file, &seen, recorder)).ok(),
+        None => {
+            let read = |file| reading::digest(&file, &seen, recorder);
+            folder.read(&item.name).and_then(read).ok().map(|(digest, _)| digest)
+        }
     };
     if held != Some(*digest) {
         return Ok(false);
@@ -73,18 +52,6 @@ fn stands(
     folder.adjust(&item.name, &stat, &item.attributes)?;
     progress.add(*size);
     Ok(true)
-}
-
-/// What a file holds, which is kept if it stays as it was seen.
-fn read(file: &File, seen: &Seen, recorder: &Recorder) -> io::Result<Digest> {
-    let is_settled = seen.is_settled(SystemTime::now());
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
-    let digest = Digest::from(hasher.finalize());
-    if is_settled && Seen::of(&file.metadata()?) == *seen {
-        recorder.whole(seen, digest);
-    }
-    Ok(digest)
 }
 
 /// A name that unfinished files have here would take the place of one.

@@ -62,7 +62,7 @@ pub(crate) struct Walked {
     pub(crate) unreadable: Vec<Error>,
     /// Sockets, devices and the like, which no tree on the server holds, and what a get left unfinished.
     pub(crate) special: Vec<Error>,
-    /// Paths of those below the base.
+    /// Paths below the base of what is here and was not found: it is special, or cannot be read.
     skipped: HashSet<String>,
     filter: Filter,
 }
@@ -141,7 +141,8 @@ impl Walked {
     /// Whether something on the server that was not found here was not looked for either: it would be left
     /// out, or is here and no file.
     pub(crate) fn spares(&self, path: &str, is_folder: bool) -> bool {
-        if self.skipped.contains(path) {
+        let mut ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        if ends.any(|end| self.skipped.contains(&path[..end])) {
             return true;
         }
         let below = |root: &Root| match root.name.as_str() {
@@ -163,6 +164,7 @@ impl Walked {
 struct Walker<'a> {
     base: &'a RemotePath,
     walked: Walked,
+    with_xattrs: bool,
 }
 
 /// One entry of a folder, before its kind is looked at.
@@ -170,7 +172,6 @@ struct Child {
     name: String,
     local: PathBuf,
 }
-    with_xattrs: bool,
 
 impl Walker<'_> {
     fn root(&mut self, root: usize) {
@@ -179,7 +180,7 @@ impl Walker<'_> {
         // A symlink that was named stands for what it leads to.
         match fs::metadata(&local) {
             Ok(metadata) => self.thing(root, name, &local, &metadata),
-            Err(error) => self.unreadable(&local, &error),
+            Err(error) => self.unreadable(name, &local, &error),
         }
     }
 
@@ -194,7 +195,7 @@ impl Walker<'_> {
             kind if kind.is_file() || is_root => What::File,
             kind if kind.is_symlink() => match symlink_target(local) {
                 Ok(target) => What::Symlink(target),
-                Err(error) => return self.unreadable(local, &error),
+                Err(error) => return self.unreadable(path, local, &error),
             },
             kind => {
                 let shown = local.to_string_lossy();
@@ -205,13 +206,6 @@ impl Walker<'_> {
                 return;
             }
         };
-        let children = match &what {
-            What::Folder => {
-                self.walked.filter.enter(local);
-                match self.children(root, &path, local) {
-                    Ok(children) => children,
-                    Err(error) => {
-                        self.walked.filter.leave();
         let xattrs = match &what {
             What::File | What::Folder if self.with_xattrs => match xattrs::read(local, is_root) {
                 Ok(xattrs) => Some(xattrs),
@@ -219,7 +213,14 @@ impl Walker<'_> {
             },
             _ => None,
         };
-                        return self.unreadable(local, &error);
+        let children = match &what {
+            What::Folder => {
+                self.walked.filter.enter(local);
+                match self.children(root, &path, local) {
+                    Ok(children) => children,
+                    Err(error) => {
+                        self.walked.filter.leave();
+                        return self.unreadable(path, local, &error);
                     }
                 }
             }
@@ -255,7 +256,7 @@ impl Walker<'_> {
         };
         match fs::symlink_metadata(&child.local) {
             Ok(metadata) => self.thing(root, path, &child.local, &metadata),
-            Err(error) => self.unreadable(&child.local, &error),
+            Err(error) => self.unreadable(path, &child.local, &error),
         }
     }
 
@@ -319,10 +320,11 @@ impl Walker<'_> {
         self.walked.invalid.push(Error::new(Exit::Usage, "INVALID_NAME", message).at(shown));
     }
 
-    fn unreadable(&mut self, local: &Path, error: &io::Error) {
+    fn unreadable(&mut self, path: String, local: &Path, error: &io::Error) {
         let problem = Error::file("read", local, error);
         let message = format!("{}; it is left out", problem.message());
         self.walked.unreadable.push(Error::partial(message).at(local.to_string_lossy()));
+        self.walked.skipped.insert(path);
     }
 }
 
@@ -372,7 +374,7 @@ mod tests {
     fn walk(local: &Path, name: &str) -> Walked {
         let base = RemotePath::parse("/base").unwrap();
         let root = Root { local: local.to_owned(), name: name.to_owned() };
-        Walked::walk(&base, vec![root], Filter::none())
+        Walked::walk(&base, vec![root], Filter::none(), false)
     }
 
     fn paths(walked: &Walked) -> Vec<&str> {

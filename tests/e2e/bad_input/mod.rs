@@ -7,6 +7,7 @@ mod limits;
 mod logins;
 mod names;
 mod once;
+mod sources;
 mod start;
 mod streams;
 

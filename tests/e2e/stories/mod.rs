@@ -15,8 +15,8 @@ mod mail;
 mod maildir;
 mod mirror;
 mod operator;
-mod quota;
 mod pace;
+mod quota;
 mod restart;
 mod sends;
 mod several;
@@ -25,6 +25,7 @@ mod special;
 mod together;
 mod trees;
 mod unread;
+mod verify;
 mod watch;
 
 use std::fs;

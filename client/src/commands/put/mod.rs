@@ -56,12 +56,12 @@ pub(crate) struct Arguments {
     /// Read all files, also those that are as they were when they were read last
     #[arg(long)]
     checksum: bool,
-    /// Leave out names that count as one with a name before them
-    #[arg(long)]
-    skip_twins: bool,
     /// Extended attributes too: those of user.
     #[arg(short = 'X', long)]
     xattrs: bool,
+    /// Leave out names that count as one with a name before them
+    #[arg(long)]
+    skip_twins: bool,
     #[command(flatten)]
     filter: FilterArgs,
     /// Leave out what the .gitignore files of the tree say
