@@ -401,7 +401,7 @@ mod tests {
                     ),
                 )?;
             }
-            tx.execute("UPDATE account SET used = quota", []).map(drop)
+            tx.execute("UPDATE account SET used = quota WHERE id = ?1", [ann]).map(drop)
         };
         db.write("test", fill).await.unwrap();
         (db, ann)
