@@ -184,7 +184,8 @@ pub trait Upkeep {
     async fn collect(&self, chunks: Vec<ChunkHash>, before: i64) -> Result<(usize, u64)>;
 
     /// Deletes contents that were marked up to `before` and by nothing since referred to, then marks those
-    /// that nothing refers to; `rows` at a time. How many were deleted.
+    /// that nothing refers to; `rows` at a time. How many were deleted. What is marked while an upload is
+    /// open, which may have recorded it to commit it later, waits for its end.
     async fn sweep_contents(&self, before: i64, now: i64, rows: usize) -> Result<usize>;
 
     /// How much of each pack is used.

@@ -24,6 +24,7 @@ stories! {
     contents_go_in_two_passes
     many_contents_go_in_one_run
     a_content_that_is_wanted_again_stays
+    a_content_that_an_upload_has_recorded_waits_for_its_end
     a_chunk_moves_only_from_where_it_was
     packs_are_known_by_what_is_in_them
     an_empty_pack_is_forgotten_when_its_file_is_gone
@@ -295,7 +296,8 @@ async fn contents_go_in_two_passes(world: &World) {
 
 async fn many_contents_go_in_one_run(world: &World) {
     let ann = world.account("ann").await;
-    ann.fill(UploadId::new(), &[b"one", b"two"]).await.unwrap();
+    ann.content(b"one").await;
+    ann.content(b"two").await;
     let lists = (1..=40).map(|ones| {
         let mut pieces = vec![piece(b"one"); ones];
         pieces.push(piece(b"two"));
@@ -306,6 +308,22 @@ async fn many_contents_go_in_one_run(world: &World) {
     assert_eq!(sweep(world.now()).await, 0);
     assert_eq!(sweep(world.now()).await, 40, "however few rows a job has");
     assert_eq!(ann.db.manifests(ManifestKey(0), 9).await.unwrap(), []);
+}
+
+async fn a_content_that_an_upload_has_recorded_waits_for_its_end(world: &World) {
+    let ann = world.account("ann").await;
+    // A run that began before the upload marks what the upload has recorded.
+    let began = world.now();
+    let sweep = async |before| ann.db.sweep_contents(before, began, 500).await.unwrap();
+    world.later(10);
+    let upload = UploadId::new();
+    let pieces = ann.fill(upload, &[b"one", b"two"]).await.unwrap();
+    ann.db.add_contents(ann.id, vec![manifest(pieces)], world.now()).await.unwrap();
+    assert_eq!(sweep(i64::MAX).await, 0, "it is marked");
+    assert_eq!(sweep(i64::MAX).await, 0, "the upload is open");
+    ann.db.close_upload(ann.id, upload).await.unwrap();
+    assert_eq!(sweep(world.now() - 1).await, 0, "the mark is no older than the upload");
+    assert_eq!(sweep(world.now()).await, 1);
 }
 
 async fn a_content_that_is_wanted_again_stays(world: &World) {

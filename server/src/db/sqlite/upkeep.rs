@@ -150,8 +150,7 @@ impl Upkeep for Sqlite {
         now: i64,
     ) -> Result<usize> {
         self.write_behind("upkeep.condemn", move |tx| {
-            let newest = one(tx.conn(), "SELECT max(opened_at) FROM lease", [], |row| row.get(0))?;
-            let at = newest.flatten().map_or(now, |opened_at: i64| now.max(opened_at));
+            let at = marked_at(tx, now)?;
             let sql = "UPDATE chunk SET condemned_at = ?3
                        WHERE hash = ?1 AND registered_at < ?2 AND condemned_at IS NULL";
             chunks.iter().map(|hash| tx.execute(sql, (hash, registered_before, at))).sum()
@@ -385,11 +384,21 @@ fn only_row<T>(
     row.ok_or_else(|| Error::internal("upkeep.held", "a sum has a row"))
 }
 
+/// The time of a mark: no earlier than any open upload began, which may have been told that what is
+/// marked is there, or have recorded it.
+fn marked_at(tx: &Tx<'_>, now: i64) -> Result<i64> {
+    let newest = one(tx.conn(), "SELECT max(opened_at) FROM lease", [], |row| row.get(0))?;
+    Ok(newest.flatten().map_or(now, |opened_at: i64| now.max(opened_at)))
+}
+
+/// Up to when marks count: those that were set while an upload was open that still is do not yet.
+fn marked_before(tx: &Tx<'_>, before: i64) -> Result<i64> {
+    let oldest = one(tx.conn(), "SELECT min(opened_at) FROM lease", [], |row| row.get(0))?;
+    Ok(oldest.flatten().map_or(before, |opened_at: i64| before.min(opened_at.saturating_sub(1))))
+}
+
 fn collect(tx: &Tx<'_>, chunks: &[ChunkHash], before: i64) -> Result<(usize, u64)> {
-    // An upload that was open when a chunk was condemned may have been told that it is there.
-    let oldest: Option<i64> =
-        one(tx.conn(), "SELECT min(opened_at) FROM lease", [], |row| row.get(0))?.flatten();
-    let before = oldest.map_or(before, |opened_at| before.min(opened_at.saturating_sub(1)));
+    let before = marked_before(tx, before)?;
     let (mut gone, mut bytes) = (0, 0);
     for hash in chunks {
         let sql = "SELECT key, length FROM chunk WHERE hash = ?1 AND condemned_at <= ?2";
@@ -414,6 +423,7 @@ const REFERRED: &str = "(EXISTS (SELECT 1 FROM entry WHERE entry.content = conte
      OR EXISTS (SELECT 1 FROM message WHERE message.body_content = content.key))";
 
 fn delete_contents(tx: &Tx<'_>, before: i64, rows: usize) -> Result<usize> {
+    let before = marked_before(tx, before)?;
     let sql = format!(
         "DELETE FROM content WHERE key IN (
            SELECT key FROM content WHERE unreferenced_at <= ?1 AND NOT {REFERRED} LIMIT ?2)"
@@ -438,11 +448,12 @@ fn unreferred(
 }
 
 fn mark_contents(tx: &Tx<'_>, keys: &[ManifestKey], now: i64) -> Result<()> {
+    let at = marked_at(tx, now)?;
     let sql = format!(
         "UPDATE content SET unreferenced_at = ?2
          WHERE key = ?1 AND unreferenced_at IS NULL AND NOT {REFERRED}"
     );
-    keys.iter().try_for_each(|key| tx.execute(&sql, (key, now)).map(drop))
+    keys.iter().try_for_each(|key| tx.execute(&sql, (key, at)).map(drop))
 }
 
 fn relocate(tx: &Tx<'_>, hash: ChunkHash, (from, to): (ChunkPlace, ChunkPlace)) -> Result<()> {
