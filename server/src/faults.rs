@@ -9,6 +9,8 @@ pub enum Protection {
     Sync,
     /// The room on the disk that is kept for removals.
     Reserve,
+    /// That a file is what a change asks for.
+    Conditions,
 }
 
 /// Whether a protection is switched off, by its name in the variable `DEPOT_FAULTS` (a list with commas).
@@ -21,6 +23,7 @@ pub fn is_off(protection: Protection) -> bool {
     let name = match protection {
         Protection::Sync => "no-sync",
         Protection::Reserve => "no-reserve",
+        Protection::Conditions => "no-conditions",
     };
     OFF.split(',').any(|off| off == name)
 }

@@ -5,6 +5,7 @@
 mod chance;
 mod disk;
 mod full;
+mod history;
 mod kills;
 mod lines;
 mod load;
@@ -14,6 +15,7 @@ mod private;
 mod proxy;
 mod report;
 mod site;
+mod writers;
 
 /// Where the clients of a test run.
 fn runtime() -> tokio::runtime::Runtime {
