@@ -11,6 +11,8 @@ pub enum Protection {
     Reserve,
     /// That a file is what a change asks for.
     Conditions,
+    /// The look at a quota in the change that adds to what is held; the one before it stays.
+    Quota,
 }
 
 /// Whether a protection is switched off, by its name in the variable `DEPOT_FAULTS` (a list with commas).
@@ -24,6 +26,7 @@ pub fn is_off(protection: Protection) -> bool {
         Protection::Sync => "no-sync",
         Protection::Reserve => "no-reserve",
         Protection::Conditions => "no-conditions",
+        Protection::Quota => "no-quota",
     };
     OFF.split(',').any(|off| off == name)
 }

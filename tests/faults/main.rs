@@ -13,6 +13,7 @@ mod names;
 mod power;
 mod private;
 mod proxy;
+mod quota;
 mod report;
 mod site;
 mod writers;

@@ -6,6 +6,7 @@ use depot_proto::auth::auth_service_client::AuthServiceClient;
 use depot_proto::auth::{Credentials, LoginRequest};
 use depot_proto::changes::changes_service_client::ChangesServiceClient;
 use depot_proto::files::files_service_client::FilesServiceClient;
+use depot_proto::files::history_service_client::HistoryServiceClient;
 use depot_proto::files::sharing_service_client::SharingServiceClient;
 use depot_proto::files::write_request::Part;
 use depot_proto::files::{Entry, ReadRequest, WriteEnd, WriteHeader, WriteRequest, read_response};
@@ -90,6 +91,11 @@ impl Caller {
     /// FilesService.
     pub fn files(&self) -> FilesServiceClient<Client> {
         FilesServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    /// HistoryService.
+    pub fn history(&self) -> HistoryServiceClient<Client> {
+        HistoryServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     /// SharingService.

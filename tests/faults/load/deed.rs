@@ -150,13 +150,14 @@ impl Doing {
         files: &[(String, Content)],
     ) -> Result<(), Status> {
         let upload_id = self.request.to_string();
+        let tree = base.split_once(':').map(|(owner, _)| owner).unwrap_or_default();
         let bytes: Vec<Vec<u8>> = files.iter().map(|(_, content)| content.bytes()).collect();
         let pieces: Vec<&[u8]> = bytes.iter().flat_map(|bytes| bytes.chunks(PIECE_BYTES)).collect();
         let hashes: Vec<Bytes> = pieces.iter().map(|piece| hash(piece)).collect();
         let request = MissingRequest {
             upload_id: upload_id.clone(),
             hashes: hashes.concat().into(),
-            ..MissingRequest::default()
+            tree: tree.to_owned(),
         };
         let bitmap = calls.files().missing(request).await?.into_inner().bitmap;
         let missing = |place: &usize| bitmap[place / 8] >> (place % 8) & 1 == 1;
@@ -167,8 +168,12 @@ impl Doing {
                 length: pieces[place].len() as u32,
             };
             let heads = wanted.iter().map(head).collect();
-            let first =
-                FillRequest { upload_id: upload_id.clone(), heads, ..FillRequest::default() };
+            let first = FillRequest {
+                upload_id: upload_id.clone(),
+                tree: tree.to_owned(),
+                heads,
+                ..FillRequest::default()
+            };
             let data = wanted.iter().map(|&place| FillRequest {
                 data: Bytes::copy_from_slice(pieces[place]),
                 ..FillRequest::default()

@@ -11,7 +11,7 @@ mod witness;
 
 pub(crate) use check::{Findings, check};
 pub(crate) use content::Content;
-pub(crate) use deed::{Deed, Letter};
+pub(crate) use deed::{Deed, Doing, Letter};
 pub(crate) use fault::{Answers, Fault};
 pub(crate) use hand::{Habits, Hand, Tally};
 

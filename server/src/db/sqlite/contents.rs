@@ -306,7 +306,7 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
     if brought == 0 {
         return Ok(());
     }
-    quota::require(tx, upload.charged, brought, upload.now)?;
+    quota::admit(tx, upload.charged, brought, upload.now)?;
     let sql = "UPDATE lease SET bytes = bytes + ?3 WHERE account = ?1 AND upload = ?2";
     tx.execute(sql, (upload.account, upload.id, brought)).map(drop)
 }

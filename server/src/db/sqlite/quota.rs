@@ -15,6 +15,7 @@ use crate::db::sqlite::rows::{FOLDER, one, prepared};
 use crate::db::sqlite::trash::{Purged, drop_oldest_version, oldest_removed, purge};
 use crate::db::sqlite::writer::Tx;
 use crate::error::{Detail, Error, Kind, Result};
+use crate::faults::{Protection, is_off};
 use crate::model::{AccountId, EntryId, UploadId};
 
 /// An upload that nothing was heard of for this long may be evicted for room.
@@ -182,6 +183,11 @@ pub(super) fn require(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) 
     Err(exceeded(&balance, brought, more))
 }
 
+/// The same for bytes that are added in this transaction: nobody can add any between this look and that.
+pub(super) fn admit(tx: &mut Tx<'_>, account: AccountId, more: u64, now: i64) -> Result<()> {
+    if is_off(Protection::Quota) { Ok(()) } else { require(tx, account, more, now) }
+}
+
 /// What an upload that is under way has brought so far.
 fn brought_by(conn: &Connection, upload: (AccountId, UploadId)) -> Result<Option<i64>> {
     let sql = "SELECT bytes FROM lease WHERE account = ?1 AND upload = ?2";
@@ -193,7 +199,7 @@ pub(super) fn charge(tx: &mut Tx<'_>, account: AccountId, bytes: u64, now: i64) 
     if bytes == 0 {
         return Ok(());
     }
-    require(tx, account, bytes, now)?;
+    admit(tx, account, bytes, now)?;
     add(tx, account, signed(bytes)?)
 }
 
