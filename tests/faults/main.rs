@@ -3,6 +3,7 @@
 //! which shows that it can fail.
 
 mod chance;
+mod collect;
 mod disk;
 mod full;
 mod history;

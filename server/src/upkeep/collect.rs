@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::db::ChunkRow;
 use crate::error::{Error, Result};
+use crate::faults::{Protection, is_off};
 use crate::model::ChunkHash;
 use crate::upkeep::filter::Filter;
 use crate::upkeep::{DAY_MS, JOB_ROWS, Upkeep};
@@ -110,11 +111,11 @@ impl Upkeep {
             if after.is_none() {
                 return Ok(());
             }
-            let is_dead = |row: &&ChunkRow| !filter.may_have(&row.hash);
-            let dead: Vec<&ChunkRow> = rows.iter().filter(is_dead).collect();
-            let pardoned: Vec<ChunkHash> = rows
+            let (living, dead): (Vec<&ChunkRow>, Vec<&ChunkRow>) =
+                rows.iter().partition(|row| may_be_needed(row, filter));
+            let pardoned: Vec<ChunkHash> = living
                 .iter()
-                .filter(|row| row.condemned_at.is_some() && filter.may_have(&row.hash))
+                .filter(|row| row.condemned_at.is_some())
                 .map(|row| row.hash)
                 .collect();
             if !pardoned.is_empty() {
@@ -137,4 +138,10 @@ impl Upkeep {
             }
         }
     }
+}
+
+/// Whether anything may refer to a chunk, condemned or not.
+fn may_be_needed(row: &ChunkRow, filter: &Filter) -> bool {
+    let is_looked_at = row.condemned_at.is_none() || !is_off(Protection::SecondLook);
+    is_looked_at && filter.may_have(&row.hash)
 }

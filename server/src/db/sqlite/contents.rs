@@ -8,6 +8,7 @@ use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, quota};
 use crate::db::{Arrived, ChunkState, Contents, NewContent, Upload};
 use crate::error::{Error, Kind, Result};
+use crate::faults::{Protection, is_off};
 use crate::model::{
     AccountId, ChunkHash, ChunkPlace, Content, Digest, ManifestKey, PackId, Piece, UploadId,
 };
@@ -255,7 +256,7 @@ fn refer_held(tx: &Tx<'_>, piece: Piece) -> Result<bool> {
 }
 
 fn pardoned(tx: &Tx<'_>, hash: ChunkHash, condemned: Option<bool>) -> Result<bool> {
-    if condemned == Some(true) {
+    if condemned == Some(true) && !is_off(Protection::Pardon) {
         tx.execute("UPDATE chunk SET condemned_at = NULL WHERE hash = ?1", [hash])?;
     }
     Ok(condemned.is_some())

@@ -51,7 +51,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::db::{Db, Options};
 use crate::error::{Error, Kind, Result};
-use crate::faults::{Protection, is_off};
+use crate::faults::{Protection, is_off, turn};
 
 #[cfg(test)]
 pub(super) use plans::complaints;
@@ -110,6 +110,7 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        turn().await;
         self.readers.run(op, read).await
     }
 
@@ -118,6 +119,7 @@ impl Sqlite {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
+        turn().await;
         self.writer.run(Lane::Interactive, op, work).await
     }
 
@@ -126,6 +128,7 @@ impl Sqlite {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
+        turn().await;
         self.writer.run(Lane::Background, op, work).await
     }
 }

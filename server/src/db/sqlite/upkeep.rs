@@ -11,6 +11,7 @@ use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, checks, measure, trash, undo, versions};
 use crate::db::{ChunkRow, Held, Holdings, Manifest, PackUse, Stock, StoreInfo, Upkeep, Visit};
 use crate::error::{Error, Kind, Result};
+use crate::faults::{Protection, is_off};
 use crate::model::{AccountId, ChunkHash, ChunkPlace, EntryId, ManifestKey, PackId, Piece};
 
 /// Entries purged by one job.
@@ -394,7 +395,8 @@ fn marked_at(tx: &Tx<'_>, now: i64) -> Result<i64> {
 /// Up to when marks count: those that were set while an upload was open that still is do not yet.
 fn marked_before(tx: &Tx<'_>, before: i64) -> Result<i64> {
     let oldest = one(tx.conn(), "SELECT min(opened_at) FROM lease", [], |row| row.get(0))?;
-    Ok(oldest.flatten().map_or(before, |opened_at: i64| before.min(opened_at.saturating_sub(1))))
+    let oldest = oldest.flatten().filter(|_| !is_off(Protection::Lease));
+    Ok(oldest.map_or(before, |opened_at: i64| before.min(opened_at.saturating_sub(1))))
 }
 
 fn collect(tx: &Tx<'_>, chunks: &[ChunkHash], before: i64) -> Result<(usize, u64)> {
