@@ -44,6 +44,11 @@ impl RemotePath {
         Ok(path)
     }
 
+    /// The root of the caller's own tree.
+    pub(crate) fn root() -> Self {
+        Self { owner: None, names: Vec::new() }
+    }
+
     /// Whose tree it is in; none for the caller's own.
     pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()

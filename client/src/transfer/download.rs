@@ -89,16 +89,9 @@ impl Downloads {
             return Ok(wanted.size);
         }
         let places = places(&manifest::read(&self.session, wanted).await?);
-        let kept = match into.is_resumed {
-            true => block_in_place(|| kept(into.file, &places)),
-            false => vec![false; places.len()],
-        };
-        let absent = places.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(place, _)| *place);
-        let (zeros, missing): (Vec<Place>, Vec<Place>) = {
-            let known = zeros(&places);
-            absent.partition(|place| known.contains(&place.chunk.hash))
-        };
-        let received = missing.iter().map(|place| u64::from(place.chunk.length)).sum();
+        let left = into.is_resumed.then_some(into.file);
+        let (zeros, missing) = block_in_place(|| absent(&places, left));
+        let received = length(&missing);
         progress.add(wanted.size - received);
         let mut whole = Whole::new(into, &zeros);
         let mut segments = pin!(self.segments(wanted, missing));
@@ -113,6 +106,12 @@ impl Downloads {
         let digest = block_in_place(|| whole.end(wanted.size)).map_err(failed)?;
         is_whole(wanted, digest)?;
         Ok(received)
+    }
+
+    /// The bytes that `to_file` would receive, where `left` is what an earlier try left.
+    pub(crate) async fn received(&self, wanted: &Wanted, left: Option<&File>) -> Result<u64> {
+        let places = places(&manifest::read(&self.session, wanted).await?);
+        Ok(block_in_place(|| length(&absent(&places, left).1)))
     }
 
     /// Hands a content, or a part of it, to `each`, in order.
@@ -243,6 +242,18 @@ pub(super) fn places(chunks: &[ChunkRef]) -> Vec<Place> {
     chunks.iter().map(place).collect()
 }
 
+/// What does not stand in a file yet: the places of zeros, and those of all other chunks.
+fn absent(places: &[Place], left: Option<&File>) -> (Vec<Place>, Vec<Place>) {
+    let zeros = zeros(places);
+    let kept = left.map_or_else(|| vec![false; places.len()], |file| kept(file, places));
+    let absent = places.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(place, _)| *place);
+    absent.partition(|place| zeros.contains(&place.chunk.hash))
+}
+
+fn length(places: &[Place]) -> u64 {
+    places.iter().map(|place| u64::from(place.chunk.length)).sum()
+}
+
 /// The chunks of these that are nothing but zeros. Two side by side are alike, or a single one is as long as
 /// chunks get: of others it is not worth hashing as many zeros.
 fn zeros(places: &[Place]) -> HashSet<Digest> {
@@ -307,7 +318,7 @@ async fn attempt(
     got: &mut Vec<Verified>,
 ) -> Result<()> {
     let request = ReadChunksRequest { source: Some(wanted.source.clone()), ranges: ranges(places) };
-    session.paced(places.iter().map(|place| u64::from(place.chunk.length)).sum()).await;
+    session.paced(length(places)).await;
     let mut answer = session.bulk().read_chunks(request).await?.into_inner();
     let mut places = places.iter();
     let mut current = places.next().map(Incoming::new);

@@ -107,6 +107,20 @@ impl Beneath {
         Ok(fs::syncfs(&self.root.fd)?)
     }
 
+    /// Removes what stands at `relative`; a folder only when nothing is in it. Whether it is gone: a folder
+    /// that is not empty stays.
+    pub(crate) fn remove(&self, relative: &str, is_folder: bool) -> io::Result<bool> {
+        let (parent, name) = relative.rsplit_once('/').unwrap_or(("", relative));
+        let folder = self.folder(parent)?;
+        folder.admit()?;
+        let flags = if is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        match fs::unlinkat(&folder.fd, name, flags) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) if is_folder => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Makes the folder at `relative`, whose parent stands, unless it stands itself. It can be written
     /// into until its own permissions are set, which is done when it is full.
     pub(crate) fn make_folder(&self, relative: &str) -> io::Result<()> {
@@ -147,6 +161,17 @@ impl Folder {
     pub(crate) fn read(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(fs::openat(&self.fd, name, flags, Mode::empty())?))
+    }
+
+    /// What an earlier try left of a file, if it did.
+    pub(crate) fn left(&self, name: &OsStr) -> Option<File> {
+        let file = self.read(&temporary_name(name)).ok()?;
+        is_ours(&fs::fstat(&file).ok()?).then_some(file)
+    }
+
+    /// The target of a symlink.
+    pub(crate) fn target(&self, name: &OsStr) -> io::Result<Vec<u8>> {
+        Ok(fs::readlinkat(&self.fd, name, Vec::new())?.into_bytes())
     }
 
     /// Begins a file, or goes on with one that was begun earlier and not finished.
@@ -217,24 +242,28 @@ impl Folder {
         Ok(())
     }
 
-    /// Sets the permissions and the extended attributes of a file that stands as it should, if they are
-    /// others.
+    /// Sets the permissions, the time and the extended attributes of a file that stands as it should, if they
+    /// are others.
     pub(crate) fn adjust(
         &self,
         name: &OsStr,
         stat: &Stat,
         attributes: &Attributes,
     ) -> io::Result<()> {
-        let mode = file_mode(attributes.mode);
-        let is_other = Mode::from_raw_mode(stat.st_mode & 0o1777) != mode;
+        let is_other = has_other_mode(stat, attributes);
         if is_other || attributes.xattrs.is_some() {
             let file = self.read(name)?;
             note(&file, attributes)?;
             if is_other {
-                fs::fchmod(&file, mode)?;
+                fs::fchmod(&file, file_mode(attributes.mode))?;
             }
         }
-        Ok(())
+        match times(attributes) {
+            Some(times) if has_other_time(stat, attributes) => {
+                Ok(fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets its owner write into it, until it gets its own permissions.
@@ -360,6 +389,16 @@ fn in_use() -> io::Error {
 /// Without set-user-id and set-group-id: a file that was fetched gives nobody more than they had.
 fn file_mode(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o1777)
+}
+
+/// Whether a file has other permissions than it should.
+pub(crate) fn has_other_mode(stat: &Stat, attributes: &Attributes) -> bool {
+    Mode::from_raw_mode(stat.st_mode & 0o1777) != file_mode(attributes.mode)
+}
+
+/// Whether anything has another time than it should.
+pub(crate) fn has_other_time(stat: &Stat, attributes: &Attributes) -> bool {
+    attributes.modified.is_some_and(|wanted| wanted != (stat.st_mtime, stat.st_mtime_nsec as i64))
 }
 
 /// Before the permissions, which may allow no more changes.

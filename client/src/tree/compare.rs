@@ -93,42 +93,53 @@ impl There {
         }
     }
 
-    /// What stands there and is to go, for the tree to be as it is here: of folders that go as a whole,
-    /// only the folder. `here` has the paths that stay, with whether they are folders here; what is spared
-    /// stays too, with the folders that it is in.
+    /// What stands there and is to go, for the tree to be as it is here.
     pub(crate) fn gone(
         &self,
         here: &HashMap<&str, bool>,
         is_spared: impl Fn(&str, bool) -> bool,
     ) -> Vec<&Entry> {
         let is_folder = |path: &str| self.entries[path].kind() == Kind::Folder;
-        let mut stays: HashSet<&str> = HashSet::new();
-        for path in self.order.iter().rev() {
-            let is_same_kind = here.get(&**path).is_some_and(|here| *here == is_folder(path));
-            let is_spared = !here.contains_key(&**path) && is_spared(path, is_folder(path));
-            if path.is_empty() || is_same_kind || is_spared || stays.contains(&**path) {
-                stays.insert(path);
-                // With what it is in, unless something else takes that place.
-                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-                if here.get(parent) != Some(&false) {
-                    stays.insert(parent);
-                }
-            }
-        }
-        let mut gone: Vec<&Entry> = Vec::new();
-        let mut last: Option<&str> = None;
-        for path in &self.order {
-            let is_below = last.is_some_and(|last| {
-                path.strip_prefix(last).is_some_and(|rest| rest.starts_with('/'))
-            });
-            if is_below || stays.contains(&**path) {
-                continue;
-            }
-            last = Some(path);
-            gone.push(&self.entries[path]);
-        }
-        gone
+        let all: Vec<(&str, bool)> =
+            self.order.iter().map(|path| (path.as_str(), is_folder(path))).collect();
+        gone(&all, here, is_spared).into_iter().map(|path| &self.entries[path]).collect()
     }
+}
+
+/// Of all that stands in one place, what is to go for it to be as it is in another: of folders that go as a
+/// whole, only the folder. `all` has folders before what is in them, each path with whether it is a folder,
+/// and `stays` has those of the other place; what is spared stays too, with the folders that it is in.
+pub(crate) fn gone<'a>(
+    all: &[(&'a str, bool)],
+    stays: &HashMap<&str, bool>,
+    is_spared: impl Fn(&str, bool) -> bool,
+) -> Vec<&'a str> {
+    let mut kept: HashSet<&str> = HashSet::new();
+    for &(path, is_folder) in all.iter().rev() {
+        let is_same_kind = stays.get(path) == Some(&is_folder);
+        let is_spared = !stays.contains_key(path) && is_spared(path, is_folder);
+        if path.is_empty() || is_same_kind || is_spared || kept.contains(path) {
+            kept.insert(path);
+            // With what it is in, unless something else takes that place.
+            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            if stays.get(parent) != Some(&false) {
+                kept.insert(parent);
+            }
+        }
+    }
+    let mut gone: Vec<&str> = Vec::new();
+    for &(path, _) in all {
+        let last = gone.last().copied();
+        if !kept.contains(path) && !last.is_some_and(|last| is_below(path, last)) {
+            gone.push(path);
+        }
+    }
+    gone
+}
+
+/// Whether a path leads into a folder.
+pub(crate) fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

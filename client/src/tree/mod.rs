@@ -2,7 +2,9 @@
 
 pub(crate) mod beneath;
 pub(crate) mod compare;
+pub(crate) mod extra;
 pub(crate) mod filter;
+pub(crate) mod foresee;
 pub(crate) mod listed;
 pub(crate) mod plan;
 pub(crate) mod reading;

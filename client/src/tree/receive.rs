@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::task::{block_in_place, spawn_blocking};
 
 use super::beneath::{Attributes, Beneath, Existing};
+use super::extra::Extra;
 use super::listed::{Item, ItemKind};
 use super::standing::{admit, standing};
 use crate::connect::Session;
@@ -40,6 +41,8 @@ pub(crate) struct Receiving {
     pub(crate) reads_all: bool,
     /// Where it is kept what they held; a visitor leaves nothing behind.
     pub(crate) state: Option<StateDir>,
+    /// What stands here and is to go.
+    pub(crate) extra: Vec<Extra>,
 }
 
 /// What became of each item.
@@ -47,17 +50,28 @@ pub(crate) struct Received {
     /// For files that stand now as they should, the bytes that were fetched for them.
     pub(crate) bytes: Vec<Option<u64>>,
     pub(crate) left_out: Vec<Error>,
+    /// For what was to go, whether it has.
+    pub(crate) gone: Vec<bool>,
 }
 
 impl Receiving {
     /// Writes all items; an error only where nothing more can be written at all.
     pub(crate) async fn all(&self, items: &Arc<Vec<Item>>) -> Result<Received> {
-        let mut received = Received { bytes: vec![None; items.len()], left_out: Vec::new() };
+        let mut received = Received {
+            bytes: vec![None; items.len()],
+            left_out: Vec::new(),
+            gone: vec![false; self.extra.len()],
+        };
+        block_in_place(|| self.remove(true, &mut received))?;
         let lost = block_in_place(|| self.folders(items, &mut received))?;
         let (small, large) = block_in_place(|| self.missing(items, &lost, &mut received))?;
         self.small(items, small, &mut received).await?;
         self.large(items, large, &mut received).await?;
         block_in_place(|| self.symlinks(items, &lost, &mut received))?;
+        // What is not whole is no reason to remove anything.
+        if received.left_out.is_empty() {
+            block_in_place(|| self.remove(false, &mut received))?;
+        }
         block_in_place(|| self.attributes(items, &lost, &mut received));
         Ok(received)
     }
@@ -222,6 +236,22 @@ impl Receiving {
                 folder.and_then(|folder| folder.symlink(&item.name, target, &item.attributes));
             if let Err(error) = made {
                 received.leave_out(failed(&self.beneath, item, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in the way of something goes before that comes, all else when everything is here.
+    fn remove(&self, in_the_way: bool, received: &mut Received) -> Result<()> {
+        for (place, extra) in self.extra.iter().enumerate() {
+            if extra.is_in_the_way == in_the_way {
+                match extra.remove(&self.beneath) {
+                    Ok(is_gone) => received.gone[place] = is_gone,
+                    Err(error) => {
+                        let path = self.beneath.shown("", OsStr::new(&extra.path));
+                        received.leave_out(Error::file("remove", &path, &error))?;
+                    }
+                }
             }
         }
         Ok(())

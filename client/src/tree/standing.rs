@@ -1,11 +1,11 @@
-//! Which files of a list stand here already as they should. A size and a time that are the same only make
-//! it worth a look: what a file holds is known when it has been read and hashed. Several are, at once.
+//! Which files of a list stand here already as they should. A size that is the same only makes it worth a
+//! look: what a file holds is known when it has been read and hashed. Several are, at once.
 
 use std::io;
 
 use rustix::fs::{FileType, Stat};
 
-use super::beneath::{Attributes, Beneath, is_reserved};
+use super::beneath::{Beneath, Folder, is_reserved};
 use super::listed::{Item, ItemKind};
 use super::reading;
 use crate::output::Progress;
@@ -27,17 +27,34 @@ pub(super) fn standing(
 fn stands(
     beneath: &Beneath,
     item: &Item,
-    (index, recorder): (Option<&Index>, &Recorder),
+    known: (Option<&Index>, &Recorder),
     progress: &Progress,
 ) -> io::Result<bool> {
-    let ItemKind::File { size, digest, .. } = &item.what else { return Ok(false) };
+    let ItemKind::File { size, .. } = &item.what else { return Ok(false) };
     admit(item)?;
     let folder = beneath.folder(&item.folder)?;
     let Some(stat) = folder.standing(&item.name)? else { return Ok(false) };
-    if !looks_unchanged(&stat, *size, &item.attributes) {
-        return Ok(false);
+    let holds = holds(&folder, item, &stat, known);
+    if holds {
+        folder.adjust(&item.name, &stat, &item.attributes)?;
+        progress.add(*size);
     }
-    let seen = Seen::of_stat(&stat);
+    Ok(holds)
+}
+
+/// Whether what stands in a file's place has its content.
+pub(super) fn holds(
+    folder: &Folder,
+    item: &Item,
+    stat: &Stat,
+    (index, recorder): (Option<&Index>, &Recorder),
+) -> bool {
+    let ItemKind::File { size, digest, .. } = &item.what else { return false };
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || u64::try_from(stat.st_size) != Ok(*size) {
+        return false;
+    }
+    let seen = Seen::of_stat(stat);
     let held = match index.and_then(|index| index.digest(&seen)) {
         Some(known) => Some(known),
         // What cannot be read can be replaced.
@@ -46,12 +63,7 @@ fn stands(
             folder.read(&item.name).and_then(read).ok().map(|(digest, _)| digest)
         }
     };
-    if held != Some(*digest) {
-        return Ok(false);
-    }
-    folder.adjust(&item.name, &stat, &item.attributes)?;
-    progress.add(*size);
-    Ok(true)
+    held == Some(*digest)
 }
 
 /// A name that unfinished files have here would take the place of one.
@@ -60,13 +72,6 @@ pub(super) fn admit(item: &Item) -> io::Result<()> {
         true => Err(io::Error::other("its name is one of unfinished files")),
         false => Ok(()),
     }
-}
-
-fn looks_unchanged(stat: &Stat, size: u64, attributes: &Attributes) -> bool {
-    let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && u64::try_from(stat.st_size) == Ok(size)
-        && attributes.modified == Some(modified)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub(crate) struct Walked {
     pub(crate) unreadable: Vec<Error>,
     /// Sockets, devices and the like, which no tree on the server holds, and what a get left unfinished.
     pub(crate) special: Vec<Error>,
-    /// Paths below the base of what is here and was not found: it is special, or cannot be read.
+    /// Paths below the base of what is here and none of what was found, whatever the reason.
     skipped: HashSet<String>,
     filter: Filter,
 }
@@ -132,6 +132,13 @@ impl Walked {
         paths.map(|found| (found.path.as_str(), found.what == What::Folder)).collect()
     }
 
+    /// All that is here, with whether it is a folder: first what was found, folders before what is in them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, bool)> {
+        let found =
+            self.found.iter().map(|found| (found.path.as_str(), found.what == What::Folder));
+        found.chain(self.skipped.iter().map(|path| (path.as_str(), false)))
+    }
+
     /// Whether a folder was found at this path.
     pub(crate) fn is_folder(&self, path: &str) -> bool {
         let found = self.found.iter().find(|found| found.path == path);
@@ -141,8 +148,7 @@ impl Walked {
     /// Whether something on the server that was not found here was not looked for either: it would be left
     /// out, or is here and no file.
     pub(crate) fn spares(&self, path: &str, is_folder: bool) -> bool {
-        let mut ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-        if ends.any(|end| self.skipped.contains(&path[..end])) {
+        if self.skips(path) {
             return true;
         }
         let below = |root: &Root| match root.name.as_str() {
@@ -153,6 +159,12 @@ impl Walked {
         root.is_some_and(|(root, below)| {
             self.filter.leaves_out_below(&below, &root.local, is_folder)
         })
+    }
+
+    /// Whether something that is here was skipped, or a folder that it is in.
+    pub(crate) fn skips(&self, path: &str) -> bool {
+        let mut ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        ends.any(|end| self.skipped.contains(&path[..end]))
     }
 
     /// Whether it was named itself.
@@ -248,12 +260,10 @@ impl Walker<'_> {
             let shown = child.local.to_string_lossy();
             let message = format!("{shown} is what a get that was interrupted left; skipped");
             let warning = Error::new(Exit::Fine, "UNFINISHED_FILE", message).at(shown);
+            self.walked.skipped.insert(join(parent, &child.name));
             return self.walked.special.push(warning);
         }
-        let path = match parent {
-            "" => child.name,
-            _ => format!("{parent}/{}", child.name),
-        };
+        let path = join(parent, &child.name);
         match fs::symlink_metadata(&child.local) {
             Ok(metadata) => self.thing(root, path, &child.local, &metadata),
             Err(error) => self.unreadable(path, &child.local, &error),
@@ -265,26 +275,34 @@ impl Walker<'_> {
         let mut names: Vec<OsString> = Vec::new();
         for entry in fs::read_dir(local)? {
             let entry = entry?;
-            if self.walked.filter.is_none() || !self.is_left_out(root, path, &entry)? {
-                names.push(entry.file_name());
+            let name = entry.file_name();
+            match !self.walked.filter.is_none() && self.is_left_out(root, path, &entry)? {
+                true => drop(self.walked.skipped.insert(join(path, &name.to_string_lossy()))),
+                false => names.push(name),
             }
         }
         names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
         let mut children = Vec::with_capacity(names.len());
         for name in names {
             let local = local.join(&name);
-            match name.into_string() {
-                Err(_) => self.invalid(&local, "a name is UTF-8 text"),
-                Ok(name) => match names::problem(&name) {
-                    Some(problem) => self.invalid(&local, problem),
-                    None => children.push(Child { name, local }),
-                },
+            let problem = match name.to_str() {
+                None => Some("a name is UTF-8 text"),
+                Some(name) => names::problem(name),
+            };
+            let name = name.to_string_lossy().into_owned();
+            match problem {
+                Some(problem) => {
+                    self.walked.skipped.insert(join(path, &name));
+                    self.invalid(&local, problem);
+                }
+                None => children.push(Child { name, local }),
             }
         }
         let twins = names::twins(children.iter().map(|child| child.name.as_str()));
         for &(later, earlier) in &twins {
             let shown = |place: usize| children[place].local.display().to_string();
             self.walked.twins.push(twin(&shown(later), &shown(earlier)));
+            self.walked.skipped.insert(join(path, &children[later].name));
         }
         let mut place = 0;
         children.retain(|_| {
@@ -300,7 +318,7 @@ impl Walker<'_> {
         let below = parent.strip_prefix(base.as_str()).unwrap_or(parent).trim_start_matches('/');
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let path = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
+        let path = join(below, &name);
         Ok(self.walked.filter.leaves_out(&path, &entry.path(), entry.file_type()?.is_dir()))
     }
 
@@ -325,6 +343,13 @@ impl Walker<'_> {
         let message = format!("{}; it is left out", problem.message());
         self.walked.unreadable.push(Error::partial(message).at(local.to_string_lossy()));
         self.walked.skipped.insert(path);
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.to_owned(),
+        _ => format!("{folder}/{name}"),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 
 use depot_tests::user::{User, text};
 use depot_tests::world::World;
 use serde_json::Value;
+
+use super::noise;
 
 fn project(ann: &User) {
     for (name, bytes) in [
@@ -139,4 +142,84 @@ fn nothing_is_removed_when_something_could_not_be_read() {
         refused.others.iter().any(|o| text(&o["error"]["message"]).contains("nothing is removed"))
     );
     assert!(ann.tree("/t").contains(&"/t/gone".to_owned()));
+}
+
+/// The tree as it is on the server, and another one here.
+fn fetched(ann: &User) {
+    project(ann);
+    ann.file("back/keep", "kept");
+    ann.file("back/gone/deep/x", "x");
+    ann.file("back/gone.txt", "1");
+    ann.file("back/swap", "a file where the server has a folder");
+    ann.file("back/link/x", "a folder where the server has a symlink");
+    ann.file("back/build.log", "left out");
+    ann.file("back/mixed/build.log", "left out");
+    ann.file("back/mixed/x", "1");
+}
+
+#[test]
+fn what_is_not_there_is_removed_here() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    fetched(&ann);
+    let arguments = ["get", "-r", "/t", "back", "--delete", "--exclude", "*.log"];
+    let plan = ann.json(arguments.into_iter().chain(["--dry-run"]));
+    let acts = |plan: &[Value], action: &str| -> Vec<String> {
+        let is_such = |line: &&Value| line["action"] == action;
+        let shown = |line: &Value| text(&line["local"]).trim_start_matches("back/").to_owned();
+        plan.iter().filter(is_such).map(shown).collect()
+    };
+    let gone = ["gone", "gone.txt", "link", "mixed/x", "swap"];
+    assert_eq!(acts(&plan, "remove"), gone);
+    assert_eq!(acts(&plan, "attributes"), ["keep"], "its time");
+    assert_eq!(acts(&plan, "change"), ["gone", "link", "swap"]);
+    let new = ["build", "build/out", "change", "folder", "folder/a", "folder/deep"];
+    assert_eq!(acts(&plan, "new"), [&new[..], &["folder/deep/b", "swap/x"]].concat());
+    assert!(ann.path("back/gone/deep/x").exists(), "nothing was done");
+
+    let lines = ann.json(arguments);
+    let removed: Vec<&str> = lines.iter().filter_map(|line| line["removed"].as_str()).collect();
+    let mut removed: Vec<&str> =
+        removed.into_iter().map(|path| path.trim_start_matches("back/")).collect();
+    removed.sort_unstable();
+    assert_eq!(removed, gone);
+    let received: u64 = lines.iter().filter_map(|line| line["received_bytes"].as_u64()).sum();
+    let planned: u64 = plan.iter().filter_map(|line| line["received_bytes"].as_u64()).sum();
+    assert_eq!(received, planned);
+    ann.does(["verify", "--attributes", "back", "/t", "--exclude", "*.log", "--exclude", "mixed"]);
+    assert!(ann.path("back/build.log").exists() && ann.path("back/mixed/build.log").exists());
+    let told = ann.runs(arguments.into_iter().chain(["--dry-run"])).succeeded();
+    assert!(told.stderr.contains("0 would change"), "{told:?}");
+}
+
+#[test]
+fn nothing_is_removed_here_when_not_all_could_be_written() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    project(&ann);
+    ann.file("back/extra", "1");
+    let _socket = UnixListener::bind(ann.path("back/keep")).expect("a socket");
+    let refused = ann.refused(["get", "-r", "/t", "back", "--delete"]);
+    assert_eq!(refused.kind(), (11, "PARTIAL"), "{refused:?}");
+    assert!(ann.path("back/extra").exists());
+    let refused = ann.refused(["get", "/t/keep", "back/", "--delete"]);
+    assert_eq!(refused.exit, 2);
+}
+
+#[test]
+fn a_plan_counts_what_an_earlier_try_left() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    let bytes = noise(5, 9_000_000);
+    ann.puts("/large", &bytes);
+    let foreseen = || {
+        let plan = ann.one(["get", "/large", "back", "--dry-run"]);
+        plan["received_bytes"].as_u64().expect("a number")
+    };
+    assert_eq!(foreseen(), 9_000_000);
+    fs::write(ann.path(".back.depot-partial"), &bytes[..6_000_000]).expect("a file");
+    let left = foreseen();
+    assert!((1..8_000_000).contains(&left), "{left}");
+    let got = ann.one(["get", "/large", "back"]);
+    assert_eq!(got["received_bytes"].as_u64(), Some(left));
 }

@@ -1,34 +1,28 @@
 //! `depot get`: files and trees from the server. Every byte is verified before it has its name here, and
 //! nothing is written outside the target.
 
+mod getting;
+mod report;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{fs, io};
 
 use clap::Args;
 use depot_proto::files::{Entry, Kind};
-use tokio::task::block_in_place;
 
+use self::getting::Get;
 use super::versions::meant;
 use crate::app::App;
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};
 use crate::link::LinkArgs;
 use crate::listing;
-use crate::output::json;
 use crate::path::RemotePath;
 use crate::target::{self, Place, Source, Standing};
 use crate::transfer::{Downloads, Wanted};
-use crate::tree::beneath::{Attributes, Beneath};
-use crate::tree::filter::{Filter, FilterArgs};
-use crate::tree::listed::{Item, ItemKind, attributes, check};
-use crate::tree::receive::{Received, Receiving};
+use crate::tree::filter::FilterArgs;
 use crate::tree::walk::kind_of;
-use crate::units::{count, show_size};
-
-/// What is said when the connection is lost in the middle.
-const GOES_ON: &str = "what has arrived is kept; running it again goes on where it stopped";
 
 /// What `depot get` takes.
 #[derive(Args, Debug)]
@@ -50,6 +44,12 @@ pub(crate) struct Arguments {
     /// An earlier version, by its id or its generation; of one file
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Remove for good what is in the folder here and not in the one that is got
+    #[arg(long, requires = "recursive")]
+    delete: bool,
+    /// Change nothing, but say what would be written, received and removed
+    #[arg(long)]
+    dry_run: bool,
     /// Read all files that stand here, also those that are as they were when they were read last
     #[arg(long)]
     checksum: bool,
@@ -108,9 +108,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
     }
     let aim = aim(Path::new(&arguments.target), &remotes)?;
     let filter = arguments.filter.filter(false)?;
-    let Arguments { sync, checksum, xattrs, .. } = arguments;
-    let is_known = arguments.link.link.is_none();
-    let got = Get { app, session, is_known, sync, checksum, xattrs, filter };
+    if arguments.delete && !remotes.iter().any(|remote| remote.entry.kind() == Kind::Folder) {
+        return Err(Error::usage("--delete is about folders"));
+    }
+    let got = Get { app, session, arguments: &arguments, filter };
     got.all(remotes, aim).await
 }
 
@@ -197,138 +198,4 @@ async fn to_stdout(app: &App, session: &Session, remotes: &[Remote]) -> Result<(
     let downloads = Downloads::new(session);
     downloads.in_order(&wanted, 0..entry.size, |bytes| app.output.bytes(bytes)).await?;
     app.output.flush()
-}
-
-struct Get<'a> {
-    app: &'a App,
-    session: Session,
-    /// Whether it is an account that gets it, and not whoever has a link.
-    is_known: bool,
-    sync: bool,
-    checksum: bool,
-    xattrs: bool,
-    filter: Filter,
-}
-
-impl Get<'_> {
-    async fn all(&self, remotes: Vec<Remote>, aim: Aim) -> Result<()> {
-        let mut items = Vec::new();
-        let mut root = None;
-        for (remote, name) in remotes.into_iter().zip(aim.names) {
-            root = self.list(remote, name, &mut items).await?;
-        }
-        if !self.xattrs {
-            let all = items.iter_mut().map(|item| &mut item.attributes).chain(&mut root);
-            all.for_each(|attributes| attributes.xattrs = None);
-        }
-        let items = Arc::new(items);
-        let failed = |error: io::Error| Error::file("make", &aim.folder, &error);
-        if !aim.folder.as_os_str().is_empty() {
-            fs::create_dir_all(&aim.folder).map_err(failed)?;
-        }
-        let beneath = Arc::new(Beneath::open(&aim.folder).map_err(failed)?);
-        if root.is_some() {
-            beneath.folder("").and_then(|folder| folder.admit()).map_err(failed)?;
-        }
-        let receiving = Receiving {
-            session: self.session.clone(),
-            downloads: Downloads::new(&self.session),
-            beneath: beneath.clone(),
-            progress: self.app.output.progress("get", Some(size(&items))),
-            reads_all: self.checksum,
-
-            state: self.is_known.then(|| self.app.state.clone()),
-        };
-        let received = receiving.all(&items).await;
-        let received = received.map_err(|error| error.if_run_again(GOES_ON))?;
-        receiving.progress.end();
-        if let Some(attributes) = root {
-            let done = beneath.folder("").and_then(|folder| folder.finish(&attributes));
-            done.map_err(failed)?;
-        }
-        if self.sync {
-            block_in_place(|| beneath.sync()).map_err(failed)?;
-        }
-        self.report(&receiving, &items, &received)?;
-        self.finish(&items, &received.left_out)
-    }
-
-    /// What a source comes to: itself, or all that is in it. The attributes are those of the directory
-    /// that is written beneath, where that is the source.
-    async fn list(
-        &self,
-        remote: Remote,
-        name: OsString,
-        items: &mut Vec<Item>,
-    ) -> Result<Option<Attributes>> {
-        if remote.entry.kind() != Kind::Folder {
-            items.push(Item::alone(remote.entry, name)?);
-            return Ok(None);
-        }
-        let mut entries = listing::tree(&self.session, &remote.path).await?;
-        let root_path = remote.path.below("");
-        entries.retain(|entry| {
-            let below = entry.path.strip_prefix(&root_path).unwrap_or(&entry.path);
-            let is_folder = entry.kind() == Kind::Folder;
-            !self.filter.leaves_out_remote(below.trim_start_matches('/'), is_folder)
-        });
-        let below = check(&remote.path, &name.to_string_lossy(), entries)?;
-        let mut root = Some(attributes(&remote.entry));
-        if !name.is_empty() {
-            items.push(Item::alone(remote.entry, name)?);
-            root = None;
-        }
-        items.extend(below);
-        Ok(root)
-    }
-
-    fn report(&self, receiving: &Receiving, items: &[Item], received: &Received) -> Result<()> {
-        let (mut files, mut size, mut fetched) = (0, 0, 0);
-        for (item, bytes) in items.iter().zip(&received.bytes) {
-            let (ItemKind::File { size: its, digest, .. }, Some(bytes)) = (&item.what, *bytes)
-            else {
-                continue;
-            };
-            (files, size, fetched) = (files + 1, size + its, fetched + bytes);
-            if self.app.output.is_json() {
-                self.app.output.object(&json::Got {
-                    path: &item.path,
-                    local: &receiving.shown(item).to_string_lossy(),
-                    size: *its,
-                    blake3: digest.to_hex(),
-                    received_bytes: bytes,
-                })?;
-            }
-        }
-        if received.left_out.len() < items.len() {
-            let (files, size) = (count(files, "file"), show_size(size));
-            let told = format!("got {files}, {size} ({} received)", show_size(fetched));
-            self.app.output.note(&told);
-        }
-        Ok(())
-    }
-
-    /// Names what was left out.
-    fn finish(&self, items: &[Item], left_out: &[Error]) -> Result<()> {
-        match (items, left_out) {
-            (_, []) => Ok(()),
-            // The only thing that was asked for: its own error says best what is wrong.
-            ([_], [only]) => Err(only.clone()),
-            _ => {
-                for error in left_out {
-                    self.app.output.error(error);
-                }
-                let left_out = count(left_out.len(), "thing");
-                Err(Error::partial(format!("{left_out} left out; all else is here")))
-            }
-        }
-    }
-}
-
-fn size(items: &[Item]) -> u64 {
-    let sizes = items.iter().map(|item| match &item.what {
-        ItemKind::File { size, .. } => *size,
-        _ => 0,
-    });
-    sizes.sum()
 }
