@@ -6,7 +6,8 @@ from harness.stage import clear, remove_set_aside
 from harness.turns import run
 
 SSH_OPTIONS = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-q"]
-NGINX = "https://localhost:8443"
+SSH_PORT = 2222
+WEB_PORT = 8443
 
 
 class Peers:
@@ -18,7 +19,12 @@ class Peers:
         self.files = state / "sftp"
         self.web = state / "nginx" / "root"
 
+    def install(self):
+        run([self.here / "install"])
+
     def __enter__(self):
+        # Those that an interrupted run left are in a network that nobody reaches any more.
+        run([self.here / "down", self.state])
         run([self.here / "up", self.state])
         return self
 
@@ -27,12 +33,18 @@ class Peers:
         for folder in [self.files, self.web, self.state / "dovecot" / "mail"]:
             remove_set_aside(folder)
 
-    def sftp(self, batch):
-        run(["sftp", "-P", "2222", "-i", self.state / "id", *SSH_OPTIONS, "-b", "-", "root@127.0.0.1"], input=batch + "\n")
+    def sftp(self, batch, port=SSH_PORT):
+        run(self.sftp_command("-", port), input=batch + "\n")
+
+    def sftp_command(self, batch_file, port=SSH_PORT):
+        return ["sftp", "-P", port, "-i", self.state / "id", *SSH_OPTIONS, "-b", batch_file, "root@127.0.0.1"]
 
     def rsync(self, source, target, *options):
-        shell = " ".join(["ssh", "-p", "2222", "-i", str(self.state / "id"), *SSH_OPTIONS])
-        run(["rsync", "-a", *options, "-e", shell, source, target])
+        run(self.rsync_command(source, target, *options))
+
+    def rsync_command(self, source, target, *options):
+        shell = " ".join(["ssh", "-p", str(SSH_PORT), "-i", str(self.state / "id"), *SSH_OPTIONS])
+        return ["rsync", "-a", *options, "-e", shell, source, target]
 
     def remote(self, path):
         """A path on the far end, for rsync."""
@@ -40,14 +52,14 @@ class Peers:
 
     def rclone(self, source, target):
         run(["rclone", "-q", "--config", "/dev/null", "--transfers", "16", "--checkers", "16", "copy", source, f":sftp:{target}",
-             "--sftp-host", "127.0.0.1", "--sftp-port", "2222", "--sftp-user", "root",
+             "--sftp-host", "127.0.0.1", "--sftp-port", SSH_PORT, "--sftp-user", "root",
              "--sftp-key-file", self.state / "id", "--sftp-disable-hashcheck"])
 
-    def curl_up(self, source, name):
-        run(["curl", "-sSk", "--fail", "--http2", "-T", source, f"{NGINX}/{name}"])
+    def curl_up(self, source, name, port=WEB_PORT):
+        run(["curl", "-sSk", "--fail", "--http2", "-T", source, f"https://localhost:{port}/{name}"])
 
-    def curl_down(self, name, target):
-        run(["curl", "-sSk", "--fail", "--http2", "-o", target, f"{NGINX}/{name}"])
+    def curl_down(self, name, target, port=WEB_PORT):
+        run(["curl", "-sSk", "--fail", "--http2", "-o", target, f"https://localhost:{port}/{name}"])
 
     def empty(self, mailbox):
         clear(self.state / "dovecot" / "mail" / mailbox)

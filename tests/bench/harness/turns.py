@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Callable
 
+from harness import loopback
+
 # A turn that takes longer is broken, not slow.
 TURN_SECONDS_MAX = 600
 # A disk is taken for idle when it did nothing for so long; others may use it too.
@@ -33,36 +35,47 @@ class Workload:
     name: str
     title: str
     unit: str
-    # Of that unit, in one turn.
-    amount: float
+    # Of that unit, in one turn. Nothing where the time itself is the figure, in `unit` milliseconds.
+    amount: float | None
     contestants: list
     # Fresh bytes for all contestants of a round.
     prepare: Callable = lambda stage, round: None
+    # Whether what went over the wire is a figure too.
+    counts_wire: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """What one turn came to: a rate, or a time in milliseconds, and all that went over the loopback meanwhile."""
+
+    figure: float
+    wire_bytes: int
 
 
 def take_turns(workload, stage, rounds, skip):
     """Every contestant once a round, and nobody always first, who would pay for what the round's fresh bytes
-    did to the machine's memory and disk: A B C, B C A. Gives each one's rates."""
+    did to the machine's memory and disk: A B C, B C A. Gives each one's turns."""
     contestants = [c for c in workload.contestants if c.name not in skip]
-    rates = {c.name: [] for c in contestants}
+    turns = {c.name: [] for c in contestants}
     for round in range(rounds):
         workload.prepare(stage, round)
         first = round * len(contestants) // rounds
         for contestant in contestants[first:] + contestants[:first]:
-            amount = contestant.amount or workload.amount
-            rates[contestant.name].append(amount / one_turn(contestant, stage, round))
+            turns[contestant.name].append(one_turn(workload, contestant, stage, round))
             print(f"  {workload.name} {round + 1}/{rounds} {contestant.name}", file=sys.stderr, flush=True)
-    return rates
+    return turns
 
 
-def one_turn(contestant, stage, round):
+def one_turn(workload, contestant, stage, round):
     contestant.prepare(stage, round)
     settle(stage.work)
-    begun = time.monotonic()
+    carried, begun = loopback.carried_bytes(), time.monotonic()
     seconds = contestant.turn(stage, round)
-    elapsed = time.monotonic() - begun
+    elapsed, wire_bytes = time.monotonic() - begun, loopback.carried_bytes() - carried
     contestant.check(stage, round)
-    return seconds or elapsed
+    seconds = seconds or elapsed
+    amount = contestant.amount or workload.amount
+    return Turn(amount / seconds if amount else seconds * 1000, wire_bytes)
 
 
 def settle(folder):
