@@ -66,17 +66,21 @@ class Depot:
         self.address = line.removeprefix("listening on https://").strip()
         self.port = self.address.rsplit(":", 1)[1]
 
-    def log_in(self, account):
-        self.client(account, "login", "--server", f"localhost:{self.port}", "--account", account,
+    def log_in(self, account, home=None, port=None):
+        """An account may have several homes, each with a way to the server of its own."""
+        self.client(home or account, "login", "--server", f"localhost:{port or self.port}", "--account", account,
                     "--password-file", self.password_file, "--ca", self.data / "tls" / "ca.pem")
 
-    def client(self, account, *words):
-        return run([self.options.depot, "--no-input", *words], env=self.environment(account))
+    def client(self, home, *words):
+        return run(self.command(*words), env=self.environment(home))
 
-    def environment(self, account):
-        """In which a client is that account's, whoever is logged in on this machine."""
+    def command(self, *words):
+        return [self.options.depot, "--no-input", *words]
+
+    def environment(self, home):
+        """In which a client is the account's that has logged in there, whoever is logged in on this machine."""
         others = {name: value for name, value in os.environ.items() if not name.startswith("DEPOT_")}
-        return {**others, "DEPOT_STATE_DIR": str(self.state / "clients" / account)}
+        return {**others, "DEPOT_STATE_DIR": str(self.state / "clients" / home)}
 
     def send(self, to, count, in_flight, connections):
         """Sends messages through the load generator and gives the seconds that the sends took."""

@@ -31,14 +31,14 @@ def from_far_end(name, turn, source, where):
     return Contestant(name, turn, prepare=prepare, check=lambda s, r: same(source(s), s.out))
 
 
-def from_depot(name, source, *words):
-    """The same for Depot, where only a put lays anything down."""
+def from_depot(name, source, get):
+    """The same for Depot, where only a put lays anything down, under a name that is the round's."""
 
     def prepare(s, r):
         clear(s.out)
         s.put(source(s), f"/{name}-{r}")
 
-    return Contestant("depot", lambda s, r: s.get(f"/{name}-{r}", *words), prepare=prepare,
+    return Contestant("depot", lambda s, r: get(s, f"/{name}-{r}"), prepare=prepare,
                       check=lambda s, r: same(source(s), s.out))
 
 
@@ -84,7 +84,7 @@ UP = Workload("up", "1 GiB up", "MB/s", GIB / 1e6, prepare=lambda s, r: fresh_fi
 ])
 
 DOWN = Workload("down", "1 GiB down to a file", "MB/s", GIB / 1e6, prepare=lambda s, r: fresh_file(s.big, GIB), contestants=[
-    from_depot("down", big),
+    from_depot("down", big, lambda s, name: s.get(name)),
     from_far_end("sftp", lambda s, r: s.peers.sftp(f"get {ssh_big(s)} {s.out}"), big, ssh_big),
     from_far_end("nginx", lambda s, r: s.peers.curl_down("big.bin", s.out), big, web_big),
     from_far_end("rsync -W", lambda s, r: s.peers.rsync(s.peers.remote(ssh_big(s)), s.out, "-W", "--inplace"), big, ssh_big),
@@ -99,7 +99,7 @@ TREE_UP = Workload("tree-up", "10,000 files of 4 KiB up", "files/s", TREE_FILES,
 ])
 
 TREE_DOWN = Workload("tree-down", "10,000 files of 4 KiB down", "files/s", TREE_FILES, prepare=small_files, contestants=[
-    from_depot("tree-down", tree, "-r"),
+    from_depot("tree-down", tree, lambda s, name: s.get(name, "-r")),
     from_far_end("rsync", lambda s, r: s.peers.rsync(s.peers.remote(f"{ssh_tree(s)}/"), f"{s.out}/"), tree, ssh_tree),
     from_far_end("sftp", lambda s, r: s.peers.sftp(f"get -r {ssh_tree(s)} {s.out}"), tree, ssh_tree),
 ])

@@ -14,8 +14,8 @@ ASIDE = ".aside"
 
 
 class Stage:
-    def __init__(self, options, work, peers, depot):
-        self.options, self.work, self.peers, self.depot = options, work, peers, depot
+    def __init__(self, options, work, peers=None, depot=None, far=None):
+        self.options, self.work, self.peers, self.depot, self.far = options, work, peers, depot, far
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         self.big, self.tree, self.out = work / "big.bin", work / "tree", work / "out"
