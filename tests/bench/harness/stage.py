@@ -9,7 +9,7 @@ from harness.depot import SENDER
 from harness.turns import run
 
 TREE_FOLDERS = 100
-COPY_BYTES = 16 << 20
+COPY_BYTES = 4 << 20
 ASIDE = ".aside"
 
 
@@ -20,6 +20,8 @@ class Stage:
         work.mkdir(parents=True)
         self.big, self.tree, self.out = work / "big.bin", work / "tree", work / "out"
         self.seen = work / "seen"
+        # The big one once more, and not quite.
+        self.copy, self.changed, self.sparse = work / "copy.bin", work / "changed.bin", work / "sparse.bin"
 
     def put(self, source, name):
         words = ["-r"] if source.is_dir() else []

@@ -1,10 +1,10 @@
 """All workloads, by name."""
 
-from harness import far, files, mail
+from harness import far, files, frugal, mail
 
 ALL = {workload.name: workload for workload in [
     files.UP, files.DOWN, files.TREE_UP, files.TREE_DOWN, mail.send(1), mail.send(8), mail.send(64), mail.FETCH,
-    far.UP, far.DOWN,
+    frugal.AGAIN, frugal.FRONT, frugal.SPARSE, far.UP, far.DOWN,
 ]}
 
 
