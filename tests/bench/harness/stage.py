@@ -10,6 +10,7 @@ from harness.turns import run
 
 TREE_FOLDERS = 100
 COPY_BYTES = 4 << 20
+FRESH_BYTES = 16
 ASIDE = ".aside"
 
 
@@ -43,14 +44,21 @@ def fresh_file(path, size):
             file.write(os.urandom(COPY_BYTES))
 
 
-def fresh_tree(path, files, size):
-    """So many files of that size in a hundred folders."""
+def fresh_tree(path, files, size, folders=TREE_FOLDERS):
+    """So many files of that size in so many folders."""
     clear(path)
-    for folder in range(TREE_FOLDERS):
+    for folder in range(folders):
         inside = path / f"folder-{folder:03}"
         inside.mkdir(parents=True)
-        for number in range(files // TREE_FOLDERS):
+        for number in range(files // folders):
             (inside / f"file-{number:03}.bin").write_bytes(os.urandom(size))
+
+
+def freshen(tree):
+    """Other contents in the same files: a few bytes are enough where a file is one chunk."""
+    for path in tree.rglob("*.bin"):
+        with open(path, "r+b") as file:
+            file.write(os.urandom(FRESH_BYTES))
 
 
 def clear(path):
