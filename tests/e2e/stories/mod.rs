@@ -23,6 +23,7 @@ mod several;
 mod sharing;
 mod special;
 mod together;
+mod toolchain;
 mod trees;
 mod unread;
 mod verify;
