@@ -1,7 +1,7 @@
 //! bench-delay: a line to a server that is far away. What goes in comes out so much later and just as fast: bytes
 //! are taken as they come and held until they are due. A connection begins with the round trip that TCP takes to
 //! connect; beyond that only the line is slow, the kernels at its ends know nothing of it.
-//! Prints the address where it listens, and carries until it is killed.
+//! Prints the address where it listens, and carries until its standard input ends: with whoever started it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Bytes that are taken at once.
@@ -45,15 +46,23 @@ async fn main() -> io::Result<()> {
     let one_way = Duration::from_millis(arguments.one_way_ms);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     report(listener.local_addr()?);
-    loop {
-        let (client, _) = listener.accept().await?;
-        tokio::spawn(connection(client, arguments.to, one_way));
+    let input = spawn_blocking(|| io::copy(&mut io::stdin().lock(), &mut io::sink()));
+    tokio::select! {
+        failed = listen(listener, arguments.to, one_way) => failed,
+        ended = input => ended?.map(drop),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "whoever starts it must know where it listens")]
 fn report(address: SocketAddr) {
     println!("{address}");
+}
+
+async fn listen(listener: TcpListener, to: SocketAddr, one_way: Duration) -> io::Result<()> {
+    loop {
+        let (client, _) = listener.accept().await?;
+        tokio::spawn(connection(client, to, one_way));
+    }
 }
 
 async fn connection(client: TcpStream, to: SocketAddr, one_way: Duration) -> io::Result<()> {

@@ -29,13 +29,12 @@ class Far:
 
     def __exit__(self, *_):
         for line in self.lines:
-            line.kill()
-            line.wait()
+            line.communicate()
 
     def line_to(self, port):
-        """Gives the port where the line begins."""
+        """Gives the port where the line begins. It ends with its input, and so with us."""
         command = [self.program, "--to", f"127.0.0.1:{port}", "--one-way-ms", str(ONE_WAY_MS)]
-        line = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        line = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lines.append(line)
         return line.stdout.readline().strip().rsplit(":", 1)[1]
 
