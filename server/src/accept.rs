@@ -27,10 +27,10 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::Instrument;
 
-/// Receive window of one call and of one connection: 16 MiB in flight fill a link of 1 Gbit/s with a
+/// Receive window of one call and of one connection: 32 MiB in flight fill a link of 2.5 Gbit/s with a
 /// round trip of 100 ms.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Frames that this side takes.
 const FRAME_BYTES: u32 = 262_135;
 /// Bytes of one call that HTTP/2 holds for sending.

@@ -1,12 +1,11 @@
 //! `depot quota`: how much you hold and may hold, and what that consists of.
 
 use clap::Args;
-use depot_proto::auth::WhoAmIRequest;
 use depot_proto::files::{UsageRequest, UsageResponse};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::connect::{Repeat, Session};
+use crate::connect::Repeat;
 use crate::error::{Error, Exit, Result};
 use crate::units::show_size;
 
@@ -74,17 +73,12 @@ fn percent(used: u64, quota: u64) -> u64 {
 }
 
 /// Says when most of the quota is used, after something was added. Nothing fails by it.
-pub(super) async fn warn(app: &App, session: &Session) {
-    let answer = session
-        .call(Repeat::Always, || async { session.auth().who_am_i(WhoAmIRequest {}).await })
-        .await;
-    let Ok(account) = answer else { return };
-    let Some(quota) = account.quota_bytes else { return };
-    let used = percent(account.used_bytes, quota);
-    if WARNED.iter().any(|warned| used >= *warned) {
+pub(super) fn warn(app: &App, used: u64, quota: u64) {
+    let share = percent(used, quota);
+    if WARNED.iter().any(|warned| share >= *warned) {
         let message = format!(
-            "{used} % of your quota is used ({} of {}); `depot quota` shows what that consists of",
-            show_size(account.used_bytes),
+            "{share} % of your quota is used ({} of {}); `depot quota` shows what that consists of",
+            show_size(used),
             show_size(quota)
         );
         app.output.error(&Error::new(Exit::Fine, "QUOTA_NEARLY_USED", message));

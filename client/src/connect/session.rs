@@ -4,7 +4,7 @@
 //! The first channel carries the small calls; bulk data goes over all of them in turn, because one
 //! HTTP/2 connection is about one core.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ use super::{Address, Dialer, Patience, Repeat};
 use crate::error::{Error, Exit, Result};
 use crate::output::Output;
 
-/// Bytes in flight that the server may send unasked, per stream and per connection; they decide the
-/// rate over long distances.
+/// Bytes in flight that the server may send unread, per stream and per connection; they decide the rate over
+/// long distances. What that takes in memory is bounded by what is asked for.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// The largest frame we take: a data message of 508 KiB is then two whole frames.
 const FRAME_BYTES_MAX: u32 = 262_135;
@@ -61,6 +61,8 @@ struct Inner {
     account: Option<String>,
     channels: Vec<Channel>,
     turn: AtomicUsize,
+    /// Whether all of them have been told to connect.
+    are_connected: AtomicBool,
     bearer: Bearer,
     keeper: Option<Keeper>,
     retry_for: Duration,
@@ -99,6 +101,7 @@ impl Session {
             account: opening.account,
             channels,
             turn: AtomicUsize::new(0),
+            are_connected: AtomicBool::new(false),
             bearer,
             keeper: opening.keeper,
             retry_for: opening.retry_for,
@@ -133,6 +136,18 @@ impl Session {
     pub(crate) async fn server_info(&self) -> Result<ServerInfoResponse> {
         self.call(Repeat::Always, || async { self.auth().server_info(ServerInfoRequest {}).await })
             .await
+    }
+
+    /// Makes the connections that bulk data will go over, while something else is asked for.
+    pub(crate) fn connect_all(&self) {
+        if self.0.are_connected.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for channel in self.0.channels.iter().skip(1) {
+            let mut auth = AuthServiceClient::new(channel.clone());
+            // Whoever needs it is told what is wrong with it.
+            tokio::spawn(async move { drop(auth.server_info(ServerInfoRequest {}).await) });
+        }
     }
 
     /// How many connections bulk data is spread over.

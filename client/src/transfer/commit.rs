@@ -70,6 +70,7 @@ pub(crate) async fn commit_in_parts(
         all.changed += done.changed;
         all.unchanged += done.unchanged;
         all.modseq = done.modseq;
+        (all.used_bytes, all.quota_bytes) = (done.used_bytes, done.quota_bytes);
     }
     Ok(all)
 }

@@ -28,13 +28,13 @@ use crate::error::{Error, Result};
 use crate::output::Progress;
 
 /// Bytes that have arrived, or are asked for, and are not written yet.
-const BUDGET_BYTES: usize = 40 << 20;
+const BUDGET_BYTES: usize = 64 << 20;
 
 /// Bytes that one call asks for.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
 /// Calls that a content may be ahead of what is written of it.
-const SEGMENTS_AHEAD: usize = 8;
+const SEGMENTS_AHEAD: usize = 16;
 
 /// A content up to this size comes by one call, without its list of chunks, and is verified as a whole.
 pub(super) const SMALL_BYTES: u64 = 1 << 20;

@@ -27,14 +27,14 @@ const GATHER_BELOW_BYTES: usize = 128 * 1024;
 
 /// What a call carries: enough to make its round trip and its sync cheap, and little enough that several
 /// calls fit into the memory that an upload has.
-const LOAD_BYTES_MAX: usize = 16 << 20;
+const LOAD_BYTES_MAX: usize = 8 << 20;
 const LOAD_CHUNKS_MAX: usize = 4096;
 
 /// While a call is under way, less than this is kept back for the next one.
 const LOAD_BYTES_MIN: usize = 4 << 20;
 
 /// Calls at once, for each connection.
-const CALLS_A_CONNECTION: usize = 2;
+const CALLS_A_CONNECTION: usize = 4;
 
 /// Where the chunks go.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Brings contents to the server: reads, cuts and hashes them on two threads, asks which chunks are
 //! missing, and has those sent, all at the same time. Memory is bounded by the buffers.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -9,6 +9,7 @@ use std::thread;
 use bytes::Bytes;
 use depot_proto::auth::{Limits, ServerInfoResponse};
 use depot_proto::files::MissingRequest;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 
@@ -31,6 +32,17 @@ const BUFFER_BYTES: usize = 8 << 20;
 
 /// Chunks that are hashed and not asked about yet.
 const CHUNKS_QUEUED: usize = 8192;
+
+/// Of those, taken at once.
+const FRESH_MAX: usize = 512;
+
+/// Questions that are under way at once: over a long distance, one after the other would have what is read
+/// wait for its answer.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What a further question is worth asking for, while others are under way.
+const ASKED_BYTES_MIN: usize = 4 << 20;
+const ASKED_CHUNKS_MIN: usize = 512;
 
 /// What names an upload at the server.
 #[derive(Clone)]
@@ -158,43 +170,97 @@ impl Upload {
         };
         let (to_send, sending) = channel(4);
         let filler = tokio::spawn(fill::run(filling, sending));
-        let asked_max = self.asked_max();
-        let mut asked = HashSet::new();
         let mut sent = vec![0; slots];
-        let mut batch = Vec::new();
-        while chunks.recv_many(&mut batch, asked_max).await > 0 {
-            batch.retain(|chunk| {
-                let is_new = asked.insert(chunk.hash);
-                if !is_new {
-                    self.progress.add(chunk.length() as u64);
-                }
-                is_new
-            });
-            let hashes = batch.iter().map(|chunk| chunk.hash).collect();
-            let answer = missing(&self.session, &self.key, hashes).await?;
-            let mut load = Vec::new();
-            for (chunk, is_missing) in batch.drain(..).zip(answer) {
-                if is_missing {
-                    sent[chunk.slot] += chunk.length() as u64;
-                }
-                match is_missing && !self.is_counting {
-                    true => load.push(chunk),
-                    false => self.progress.add(chunk.length() as u64),
-                }
+        let mut asked = HashSet::new();
+        let mut waiting = Waiting::default();
+        let mut fresh = Vec::new();
+        let mut asking = FuturesOrdered::new();
+        let mut is_open = true;
+        while is_open || !waiting.chunks.is_empty() || !asking.is_empty() {
+            if waiting.is_due(asking.is_empty() || !is_open) && asking.len() < ASKED_AT_ONCE {
+                let batch = waiting.take(self.asked_max());
+                asking.push_back(async {
+                    let hashes = batch.iter().map(|chunk| chunk.hash).collect();
+                    let answer = missing(&self.session, &self.key, hashes).await;
+                    answer.map(|answer| (batch, answer))
+                });
+                continue;
             }
-            if !load.is_empty() && to_send.send(load).await.is_err() {
-                // The filler has given up, and says why.
-                break;
+            tokio::select! {
+                Some(answered) = asking.next() => {
+                    let (batch, answer) = answered?;
+                    let load = self.load(batch, &answer, &mut sent);
+                    if !load.is_empty() && to_send.send(load).await.is_err() {
+                        // The filler has given up, and says why.
+                        break;
+                    }
+                }
+                count = chunks.recv_many(&mut fresh, FRESH_MAX), if is_open && waiting.has_room() => {
+                    is_open = count > 0;
+                    for chunk in fresh.drain(..) {
+                        match asked.insert(chunk.hash) {
+                            true => waiting.add(chunk),
+                            false => self.progress.add(chunk.length() as u64),
+                        }
+                    }
+                }
             }
         }
+        drop(asking);
         drop(to_send);
         fill::joined(filler.await)?;
         Ok(sent)
     }
 
+    /// What of a batch is to be sent.
+    fn load(&self, batch: Vec<Chunk>, is_missing: &[bool], sent: &mut [u64]) -> Vec<Chunk> {
+        let mut load = Vec::new();
+        for (chunk, is_missing) in batch.into_iter().zip(is_missing) {
+            if *is_missing {
+                sent[chunk.slot] += chunk.length() as u64;
+            }
+            match *is_missing && !self.is_counting {
+                true => load.push(chunk),
+                false => self.progress.add(chunk.length() as u64),
+            }
+        }
+        load
+    }
+
     /// Chunks that are asked about at once.
     fn asked_max(&self) -> usize {
         (self.limits.missing_hashes_max as usize).clamp(1, 4096)
+    }
+}
+
+/// Chunks that are not asked about yet.
+#[derive(Default)]
+struct Waiting {
+    chunks: VecDeque<Chunk>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, chunk: Chunk) {
+        self.bytes += chunk.length();
+        self.chunks.push_back(chunk);
+    }
+
+    /// While answers are on their way, a few chunks more wait for others to be asked about with them.
+    fn is_due(&self, is_idle: bool) -> bool {
+        let is_enough = self.bytes >= ASKED_BYTES_MIN || self.chunks.len() >= ASKED_CHUNKS_MIN;
+        !self.chunks.is_empty() && (is_idle || is_enough)
+    }
+
+    fn has_room(&self) -> bool {
+        self.chunks.len() < CHUNKS_QUEUED
+    }
+
+    fn take(&mut self, count_max: usize) -> Vec<Chunk> {
+        let count = self.chunks.len().min(count_max);
+        let batch: Vec<Chunk> = self.chunks.drain(..count).collect();
+        self.bytes -= batch.iter().map(Chunk::length).sum::<usize>();
+        batch
     }
 }
 

@@ -1,6 +1,7 @@
 //! Accounts and their logins.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{AccountId, AccountName, SessionId};
@@ -27,7 +28,7 @@ pub struct Account {
 }
 
 /// What an account holds and may hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Logical bytes: every file and past version, removed ones too, and mail.
     pub used: u64,

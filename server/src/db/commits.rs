@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Listed, Request};
+use crate::db::{Listed, Request, Usage};
 use crate::error::Result;
 use crate::model::{
     AccountId, At, CommitId, Condition, Content, EntryId, Etag, Mode, Modseq, TreePath, UploadId,
@@ -88,6 +88,8 @@ pub struct CommitOutcome {
     pub entries: Vec<Listed>,
     /// The account's number of it.
     pub modseq: Modseq,
+    /// What the account holds and may hold after it, where it is its owner who did it.
+    pub usage: Option<Usage>,
 }
 
 /// Transactions on commits.

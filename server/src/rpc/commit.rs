@@ -154,5 +154,7 @@ fn response(base: &Location, outcome: CommitOutcome) -> CommitResponse {
             .map(|listed| entry(&beside(base, listed.path), listed.entry))
             .collect(),
         modseq: u64::try_from(outcome.modseq.0).unwrap_or(0),
+        used_bytes: outcome.usage.map(|usage| usage.used),
+        quota_bytes: outcome.usage.and_then(|usage| usage.quota),
     }
 }

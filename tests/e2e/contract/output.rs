@@ -71,6 +71,7 @@ fn help_and_version_are_data() {
         "admin",
         "put",
         "get",
+        "verify",
         "ls",
         "cat",
         "stat",

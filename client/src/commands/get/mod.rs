@@ -24,6 +24,9 @@ use crate::transfer::{Downloads, Wanted};
 use crate::tree::filter::FilterArgs;
 use crate::tree::walk::kind_of;
 
+/// Less than this comes by one call.
+const LARGE_BYTES: u64 = 4 << 20;
+
 /// What `depot get` takes.
 #[derive(Args, Debug)]
 #[command(
@@ -96,6 +99,9 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         if entry.kind() == Kind::Folder && !arguments.recursive {
             let message = format!("{path} is a folder; give -r to get it with all that is in it");
             return Err(Error::usage(message).at(path.to_string()));
+        }
+        if entry.kind() == Kind::Folder || entry.size >= LARGE_BYTES {
+            session.connect_all();
         }
         let name = path.name().map(str::to_owned).or_else(|| root.clone());
         remotes.push(Remote { path, name, entry });

@@ -8,6 +8,7 @@ mod sources;
 use std::ffi::OsString;
 
 use clap::Args;
+use futures_util::future::try_join;
 
 use self::sending::Put;
 use self::sources::{Aim, Local, aim, look, walk};
@@ -84,8 +85,11 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         target.push('/');
     }
     let session = app.session().await?;
-    let info = session.server_info().await?;
-    let aim = aim(&session, &target, &remote, &locals).await?;
+    if locals.iter().any(Local::is_large) {
+        session.connect_all();
+    }
+    let aiming = aim(&session, &target, &remote, &locals);
+    let (info, aim) = try_join(session.server_info(), aiming).await?;
     conditions(&arguments, &locals, &aim)?;
     let filter = arguments.filter.filter(arguments.gitignore)?;
     let walked = walk(&aim, locals, filter, arguments.xattrs).await?;
@@ -95,9 +99,10 @@ pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
         .extend(walked.twins.iter().map(|twin| Error::partial(twin.message()).at(twin_path(twin))));
     let put = Put { app, session: &session, info: &info, aim: &aim, arguments: &arguments };
     if let Some(done) = put.everything(walked, &mut left_out).await? {
+        let (used, quota) = (done.response.used_bytes, done.response.quota_bytes);
         put.report(done).await?;
-        if aim.base.owner().is_none() {
-            quota::warn(app, &session).await;
+        if let (Some(used), Some(quota)) = (used, quota) {
+            quota::warn(app, used, quota);
         }
     }
     finish(app, &left_out)

@@ -17,11 +17,22 @@ use crate::target::{self, Place, Source, Standing};
 use crate::tree::filter::Filter;
 use crate::tree::walk::{Root, Walked};
 
+/// Less than this is sent by one call.
+const LARGE_BYTES: u64 = 4 << 20;
+
 /// Something that was named on the command line.
 pub(super) struct Local {
     pub(super) typed: String,
     path: PathBuf,
     pub(super) is_folder: bool,
+}
+
+impl Local {
+    /// Whether it may be worth more than one connection.
+    pub(super) fn is_large(&self) -> bool {
+        let bytes = || fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        self.is_folder || bytes() >= LARGE_BYTES
+    }
 }
 
 /// Where all of it goes.

@@ -17,7 +17,7 @@ use crate::db::sqlite::rows::{all, one};
 use crate::db::sqlite::since::changed_below;
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, journal, quota, staged, undo};
-use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry};
+use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CommitId, Condition, Entry, EntryId, FileName, Mode, Node, TreePath, Xattrs};
 
@@ -133,7 +133,13 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     merge.charge(tx)?;
     undo::note(tx, plan, before, merge.adjusted())?;
     outcome.modseq = journal::current(tx.conn(), account)?;
+    outcome.usage = usage(tx, plan)?;
     Ok(outcome)
+}
+
+fn usage(tx: &Tx<'_>, plan: &CommitPlan) -> Result<Option<Usage>> {
+    let account = plan.base.account;
+    (plan.by == account).then(|| quota::usage(tx.conn(), account)).transpose()
 }
 
 fn provenance(plan: &CommitPlan) -> Provenance {
@@ -337,7 +343,8 @@ fn publish_new(
         (top, parent, name.as_str(), name.key(), number, plan.now),
     )?;
     undo::note(tx, plan, before, &[])?;
-    Ok(CommitOutcome { changed: entries, modseq: number, ..CommitOutcome::default() })
+    let usage = usage(tx, plan)?;
+    Ok(CommitOutcome { changed: entries, modseq: number, usage, ..CommitOutcome::default() })
 }
 
 fn publish_merge(tx: &mut Tx<'_>, plan: &CommitPlan, id: CommitId) -> Result<CommitOutcome> {

@@ -66,7 +66,7 @@ fn decode<T: DeserializeOwned>(answer: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::{decode, encode};
-    use crate::db::{CommitOutcome, Listed};
+    use crate::db::{CommitOutcome, Listed, Usage};
     use crate::model::{
         AccountId, Content, Digest, Entry, EntryId, FileName, ManifestKey, Mode, Modseq, Node,
         TreePath, VersionId, Xattrs,
@@ -107,12 +107,13 @@ mod tests {
             unchanged: 0,
             entries: (0..200).map(listed).collect(),
             modseq: Modseq(12_346),
+            usage: Some(Usage { used: 7, staged: 0, quota: Some(9) }),
         };
         let encoded = encode(&outcome).unwrap();
         assert!(encoded.len() < 200 * 200, "{} bytes for 200 entries", encoded.len());
         let decoded: CommitOutcome = decode(&encoded).unwrap();
         assert_eq!((decoded.changed, decoded.modseq), (outcome.changed, outcome.modseq));
-        assert!(decoded.entries == outcome.entries);
+        assert!(decoded.entries == outcome.entries && decoded.usage == outcome.usage);
         assert!(decode::<CommitOutcome>(&encoded[..100]).is_err());
     }
 }
