@@ -10,7 +10,7 @@ from harness.stage import fresh_file
 from harness.turns import Contestant, Workload
 
 ONE_WAY_MS = 50
-FAR_BYTES = 256 << 20
+FAR_BYTES = 512 << 20
 # Where ann is logged in over the line.
 HOME = "ann, far away"
 
@@ -46,13 +46,13 @@ def fresh(s, r):
     fresh_file(s.big, FAR_BYTES)
 
 
-UP = Workload("wan-up", "256 MiB up, 100 ms away", "MB/s", FAR_BYTES / 1e6, prepare=fresh, contestants=[
+UP = Workload("wan-up", "512 MiB up, 100 ms away", "MB/s", FAR_BYTES / 1e6, prepare=fresh, contestants=[
     Contestant("depot", lambda s, r: s.far.client("put", s.big, f"/wan-up-{r}")),
     to_far_end("sftp", lambda s, r: s.peers.sftp(f"put {s.big} {ssh_big(s)}", s.far.ssh_port), ssh_big),
     to_far_end("nginx", lambda s, r: s.peers.curl_up(s.big, "big.bin", s.far.web_port), web_big),
 ])
 
-DOWN = Workload("wan-down", "256 MiB down, 100 ms away", "MB/s", FAR_BYTES / 1e6, prepare=fresh, contestants=[
+DOWN = Workload("wan-down", "512 MiB down, 100 ms away", "MB/s", FAR_BYTES / 1e6, prepare=fresh, contestants=[
     from_depot("wan-down", big, lambda s, name: s.far.client("get", name, s.out)),
     from_far_end("sftp", lambda s, r: s.peers.sftp(f"get {ssh_big(s)} {s.out}", s.far.ssh_port), big, ssh_big),
     from_far_end("nginx", lambda s, r: s.peers.curl_down("big.bin", s.out, s.far.web_port), big, web_big),
