@@ -100,7 +100,8 @@ pub(crate) struct Globals {
         hide_env = true
     )]
     pub(crate) retry_for: Duration,
-    /// Send and get files no faster: 512K (bytes a second), or by local time: "08:00,512K 19:00,off"
+    /// Send and get files no faster: 512K (bytes a second), or by local time: "08:00,512K 19:00,off",
+    /// "Mon-08:00,512K Fri-19:00,off"
     #[arg(
         long,
         global = true,

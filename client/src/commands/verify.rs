@@ -41,8 +41,8 @@ pub(crate) struct Arguments {
     /// Compare permissions and times too
     #[arg(long)]
     attributes: bool,
-    /// And extended attributes: those of user.
-    #[arg(short = 'X', long, requires = "attributes")]
+    /// Compare permissions, times and extended attributes: those of user.
+    #[arg(short = 'X', long)]
     xattrs: bool,
     #[command(flatten)]
     filter: FilterArgs,
@@ -147,7 +147,7 @@ impl Verify<'_> {
                 Difference::New => "only here",
                 Difference::Kind => "kind",
                 Difference::Content => "content",
-                Difference::Attributes if self.arguments.attributes => "attributes",
+                Difference::Attributes if self.compares_attributes() => "attributes",
                 Difference::Attributes => continue,
             };
             compared.different += 1;
@@ -162,6 +162,10 @@ impl Verify<'_> {
             }
         }
         Ok(compared)
+    }
+
+    fn compares_attributes(&self) -> bool {
+        self.arguments.attributes || self.arguments.xattrs
     }
 
     /// The digests of the files of which the server has one of the same size: of others it is clear that

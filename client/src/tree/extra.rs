@@ -28,24 +28,33 @@ pub(crate) fn find(folder: &Path, name: &str, items: &[Item], filter: Filter) ->
     let root = Root { local: folder.join(name), name: name.to_owned() };
     // How deep it is counts from here.
     let walked = Walked::walk(&RemotePath::root(), vec![root], filter, false);
+    if !walked.is_folder(name) {
+        return Vec::new();
+    }
     let listed: Vec<(String, bool)> =
         items.iter().map(|item| (item.relative(), matches!(item.what, ItemKind::Folder))).collect();
     let mut stays: HashMap<&str, bool> =
         listed.iter().map(|(path, is_folder)| (path.as_str(), *is_folder)).collect();
     stays.insert(name, true);
     let all: Vec<(&str, bool)> = walked.all().collect();
-    let found = walked.here();
-    let extra = |path: &str| Extra {
-        path: path.to_owned(),
-        is_folder: found.get(path) == Some(&true),
-        is_in_the_way: stays.contains_key(path),
-        below: all
-            .iter()
-            .filter(|(other, _)| is_below(other, path))
-            .map(|(other, is_folder)| ((*other).to_owned(), *is_folder))
-            .collect(),
+    let places: HashMap<&str, usize> =
+        all.iter().enumerate().map(|(place, (path, _))| (*path, place)).collect();
+    let extra = |path: &str| {
+        // Folders come before what is in them.
+        let (_, rest) = all.split_at(places[path]);
+        let below = rest[1..].iter().take_while(|(other, _)| is_below(other, path));
+        Extra {
+            path: path.to_owned(),
+            is_folder: rest[0].1,
+            is_in_the_way: stays.contains_key(path),
+            below: below.map(|(other, is_folder)| ((*other).to_owned(), *is_folder)).collect(),
+        }
     };
-    gone(&all, &stays, |path, _| walked.skips(path)).into_iter().map(extra).collect()
+    let gone = gone(&all, &stays, |path, _| walked.skips(path));
+    // What was skipped stays, and whatever of the list wants its place is left out and named.
+    let skipped = walked.folders_with_skipped();
+    let goes = |path: &&str| !walked.skips(path) && !skipped.contains(*path);
+    gone.into_iter().filter(goes).map(extra).collect()
 }
 
 impl Extra {

@@ -167,6 +167,15 @@ impl Walked {
         ends.any(|end| self.skipped.contains(&path[..end]))
     }
 
+    /// The folders that have something in them that was skipped, however deep.
+    pub(crate) fn folders_with_skipped(&self) -> HashSet<&str> {
+        let ends = self
+            .skipped
+            .iter()
+            .flat_map(|path| path.match_indices('/').map(move |(end, _)| &path[..end]));
+        ends.collect()
+    }
+
     /// Whether it was named itself.
     pub(crate) fn is_root(&self, found: &Found) -> bool {
         found.path == self.roots[found.root].name

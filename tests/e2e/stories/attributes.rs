@@ -71,7 +71,7 @@ fn what_programs_noted_goes_along_where_that_is_asked_for() {
     ann.does(["put", "-r", "tree", "/t"]);
     ann.does(["get", "-r", "-X", "/t", "without"]);
     assert_eq!(noted("without/noted", "user.comment"), None, "nobody asked for it");
-    let refused = ann.refused(["verify", "--attributes", "-X", "tree", "/t"]);
+    let refused = ann.refused(["verify", "-X", "tree", "/t"]);
     assert_eq!(refused.kind(), (1, "DIFFERENT"));
 
     ann.does(["put", "-r", "-X", "tree", "/t"]);

@@ -223,3 +223,37 @@ fn a_plan_counts_what_an_earlier_try_left() {
     let got = ann.one(["get", "/large", "back"]);
     assert_eq!(got["received_bytes"].as_u64(), Some(left));
 }
+
+#[test]
+fn nothing_goes_from_where_nothing_is() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    project(&ann);
+    for target in ["new/", "into/"] {
+        if target == "into/" {
+            ann.file("into/beside", "1");
+        }
+        let arguments = ["get", "-r", "/t", target, "--delete"];
+        for arguments in [&[&arguments[..], &["--dry-run"]].concat()[..], &arguments] {
+            let lines = ann.json(arguments);
+            let goes = |line: &&Value| line["action"] == "remove" || line["removed"].is_string();
+            assert_eq!(lines.iter().find(goes), None, "{arguments:?}");
+        }
+    }
+    assert!(ann.path("into/beside").exists());
+}
+
+#[test]
+fn what_is_left_out_gives_way_to_nothing() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    project(&ann);
+    fs::create_dir(ann.path("back")).expect("a folder");
+    // A socket is no server's to remove, and neither is what was left out.
+    let _socket = UnixListener::bind(ann.path("back/folder")).expect("a socket");
+    ann.file("back/keep/deep/x.log", "left out");
+    let refused = ann.refused(["get", "-r", "/t", "back", "--delete", "--exclude", "*.log"]);
+    assert_eq!(refused.kind(), (11, "PARTIAL"), "{refused:?}");
+    assert!(ann.path("back/folder").exists() && !ann.path("back/folder").is_dir());
+    assert_eq!(fs::read(ann.path("back/keep/deep/x.log")).expect("a file"), b"left out");
+}

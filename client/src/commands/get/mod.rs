@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     /// An earlier version, by its id or its generation; of one file
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// Remove for good what is in the folder here and not in the one that is got
+    /// Remove for good what is in the folder here and not in the one that is got; what is left out stays
     #[arg(long, requires = "recursive")]
     delete: bool,
     /// Change nothing, but say what would be written, received and removed

@@ -45,7 +45,8 @@ pub(crate) struct Arguments {
     if_absent: bool,
     #[command(flatten)]
     conditions: Conditions,
-    /// Remove what is below the target and not in the folder that is put; it goes to the trash
+    /// Remove what is below the target and not in the folder that is put: to the trash. What is left out
+    /// here stays there
     #[arg(long, requires = "recursive")]
     delete: bool,
     /// Change nothing, but say what would be put, sent and removed
