@@ -2,7 +2,6 @@
 //! kept until the server has them on disk, so that a call that breaks is made again with what of it is
 //! still missing.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::hash::Chunk;
 use super::upload::{UploadKey, missing};
+use super::waiting::Waiting;
 use crate::connect::Session;
 use crate::error::{Error, Result};
 use crate::output::Progress;
@@ -54,10 +54,10 @@ pub(super) async fn run(filling: Filling, mut chunks: Receiver<Vec<Chunk>>) -> R
     let mut calls = JoinSet::new();
     let mut waiting = Waiting::default();
     let mut is_open = true;
-    while is_open || !waiting.chunks.is_empty() || !calls.is_empty() {
-        let is_due = waiting.bytes >= LOAD_BYTES_MIN || calls.is_empty() || !is_open;
-        if is_due && !waiting.chunks.is_empty() && calls.len() < calls_max {
-            calls.spawn(send(filling.clone(), waiting.take(load_max)));
+    while is_open || !waiting.is_empty() || !calls.is_empty() {
+        let is_due = waiting.bytes() >= LOAD_BYTES_MIN || calls.is_empty() || !is_open;
+        if is_due && !waiting.is_empty() && calls.len() < calls_max {
+            calls.spawn(send(filling.clone(), waiting.take(load_max, LOAD_CHUNKS_MAX)));
             continue;
         }
         tokio::select! {
@@ -74,34 +74,6 @@ pub(super) async fn run(filling: Filling, mut chunks: Receiver<Vec<Chunk>>) -> R
 /// A task's own result.
 pub(crate) fn joined<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
     done.map_err(|error| Error::io("go on", &io::Error::other(error)))?
-}
-
-#[derive(Default)]
-struct Waiting {
-    chunks: VecDeque<Chunk>,
-    bytes: usize,
-}
-
-impl Waiting {
-    fn add(&mut self, more: Vec<Chunk>) {
-        self.bytes += more.iter().map(Chunk::length).sum::<usize>();
-        self.chunks.extend(more);
-    }
-
-    fn take(&mut self, bytes_max: usize) -> Vec<Chunk> {
-        let mut load = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = self.chunks.front() {
-            let is_full = bytes + next.length() > bytes_max || load.len() == LOAD_CHUNKS_MAX;
-            if is_full && !load.is_empty() {
-                break;
-            }
-            bytes += next.length();
-            load.extend(self.chunks.pop_front());
-        }
-        self.bytes -= bytes;
-        load
-    }
 }
 
 async fn send(filling: Filling, mut load: Vec<Chunk>) -> Result<()> {
@@ -233,7 +205,7 @@ impl Iterator for Messages {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Chunk, DATA_BYTES_MAX, LOAD_CHUNKS_MAX, Messages, UploadKey, Waiting};
+    use super::{Chunk, DATA_BYTES_MAX, Messages, UploadKey};
 
     fn key() -> UploadKey {
         UploadKey { id: "u".into(), tree: "ann".into() }
@@ -273,19 +245,5 @@ mod tests {
             Messages::new(key(), chunks(&buffer, &ranges).into(), DATA_BYTES_MAX).collect();
         assert_eq!(messages.len(), 2);
         assert_eq!(messages[0].data.as_ptr(), buffer.as_ptr());
-    }
-
-    #[test]
-    fn a_load_stays_within_its_limits() {
-        let buffer = Bytes::from(vec![7; 10_000]);
-        let mut waiting = Waiting::default();
-        waiting.add(chunks(&buffer, &[0..4000, 4000..8000, 8000..10_000]));
-        assert_eq!(waiting.take(8000).len(), 2);
-        assert_eq!(waiting.bytes, 2000);
-        assert_eq!(waiting.take(1).len(), 1, "one chunk always goes");
-        assert!(waiting.take(1).is_empty());
-        let many: Vec<_> = (0..LOAD_CHUNKS_MAX + 1).map(|i| i..i + 1).collect();
-        waiting.add(chunks(&buffer, &many));
-        assert_eq!(waiting.take(usize::MAX).len(), LOAD_CHUNKS_MAX);
     }
 }

@@ -20,6 +20,7 @@ mod read;
 mod seen;
 mod sparse;
 pub(crate) mod upload;
+mod waiting;
 mod whole;
 
 pub(crate) use chunk::{Digest, PLACE_BYTES};

@@ -1,7 +1,7 @@
 //! Brings contents to the server: reads, cuts and hashes them on two threads, asks which chunks are
 //! missing, and has those sent, all at the same time. Memory is bounded by the buffers.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -9,7 +9,7 @@ use std::thread;
 use bytes::Bytes;
 use depot_proto::auth::{Limits, ServerInfoResponse};
 use depot_proto::files::MissingRequest;
-use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use futures_util::stream::{self, FuturesOrdered, StreamExt as _};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 
@@ -20,6 +20,7 @@ use super::fill::{self, Filling};
 use super::hash::{self, Chunk};
 use super::index::Recorder;
 use super::read::{Job, Reader};
+use super::waiting::Waiting;
 use crate::connect::{Repeat, Session};
 use crate::error::{Error, Result};
 use crate::output::Progress;
@@ -113,15 +114,21 @@ impl Upload {
             asked.extend(content.chunks.chunks_exact(PLACE_BYTES).map(|place| (slot, place)));
         }
         let asked_max = self.asked_max();
-        let mut absent = Vec::new();
-        for part in asked.chunks(asked_max) {
-            let hashes =
-                part.iter().map(|(_, place)| ChunkRef::parse(place).map(|chunk| chunk.hash));
-            let is_missing =
-                missing(&self.session, &self.key, hashes.collect::<Result<_>>()?).await?;
-            let slots = part.iter().zip(is_missing).filter(|(_, is_missing)| *is_missing);
-            absent.extend(slots.map(|((slot, _), _)| *slot));
+        let hashes: Vec<Digest> = asked
+            .iter()
+            .map(|(_, place)| ChunkRef::parse(place).map(|chunk| chunk.hash))
+            .collect::<Result<_>>()?;
+        let parts: Vec<Vec<Digest>> = hashes.chunks(asked_max).map(<[Digest]>::to_vec).collect();
+        let mut answers = stream::iter(parts)
+            .map(|part| missing(&self.session, &self.key, part))
+            .buffered(ASKED_AT_ONCE);
+        let mut is_missing = Vec::with_capacity(asked.len());
+        while let Some(answer) = answers.next().await {
+            is_missing.extend(answer?);
         }
+        drop(answers);
+        let absent = asked.iter().zip(is_missing).filter(|(_, is_missing)| *is_missing);
+        let absent: Vec<usize> = absent.map(|((slot, _), _)| *slot).collect();
         for slot in absent {
             known[slot] = None;
         }
@@ -176,9 +183,12 @@ impl Upload {
         let mut fresh = Vec::new();
         let mut asking = FuturesOrdered::new();
         let mut is_open = true;
-        while is_open || !waiting.chunks.is_empty() || !asking.is_empty() {
-            if waiting.is_due(asking.is_empty() || !is_open) && asking.len() < ASKED_AT_ONCE {
-                let batch = waiting.take(self.asked_max());
+        while is_open || !waiting.is_empty() || !asking.is_empty() {
+            // While answers are on their way, a few chunks more wait for others to be asked about with them.
+            let is_enough = waiting.bytes() >= ASKED_BYTES_MIN || waiting.len() >= ASKED_CHUNKS_MIN;
+            let is_due = is_enough || asking.is_empty() || !is_open;
+            if is_due && !waiting.is_empty() && asking.len() < ASKED_AT_ONCE {
+                let batch = waiting.take(usize::MAX, self.asked_max());
                 asking.push_back(async {
                     let hashes = batch.iter().map(|chunk| chunk.hash).collect();
                     let answer = missing(&self.session, &self.key, hashes).await;
@@ -195,14 +205,16 @@ impl Upload {
                         break;
                     }
                 }
-                count = chunks.recv_many(&mut fresh, FRESH_MAX), if is_open && waiting.has_room() => {
+                count = chunks.recv_many(&mut fresh, FRESH_MAX), if is_open && waiting.len() < CHUNKS_QUEUED => {
                     is_open = count > 0;
-                    for chunk in fresh.drain(..) {
-                        match asked.insert(chunk.hash) {
-                            true => waiting.add(chunk),
-                            false => self.progress.add(chunk.length() as u64),
+                    fresh.retain(|chunk: &Chunk| {
+                        let is_new = asked.insert(chunk.hash);
+                        if !is_new {
+                            self.progress.add(chunk.length() as u64);
                         }
-                    }
+                        is_new
+                    });
+                    waiting.add(fresh.drain(..));
                 }
             }
         }
@@ -230,37 +242,6 @@ impl Upload {
     /// Chunks that are asked about at once.
     fn asked_max(&self) -> usize {
         (self.limits.missing_hashes_max as usize).clamp(1, 4096)
-    }
-}
-
-/// Chunks that are not asked about yet.
-#[derive(Default)]
-struct Waiting {
-    chunks: VecDeque<Chunk>,
-    bytes: usize,
-}
-
-impl Waiting {
-    fn add(&mut self, chunk: Chunk) {
-        self.bytes += chunk.length();
-        self.chunks.push_back(chunk);
-    }
-
-    /// While answers are on their way, a few chunks more wait for others to be asked about with them.
-    fn is_due(&self, is_idle: bool) -> bool {
-        let is_enough = self.bytes >= ASKED_BYTES_MIN || self.chunks.len() >= ASKED_CHUNKS_MIN;
-        !self.chunks.is_empty() && (is_idle || is_enough)
-    }
-
-    fn has_room(&self) -> bool {
-        self.chunks.len() < CHUNKS_QUEUED
-    }
-
-    fn take(&mut self, count_max: usize) -> Vec<Chunk> {
-        let count = self.chunks.len().min(count_max);
-        let batch: Vec<Chunk> = self.chunks.drain(..count).collect();
-        self.bytes -= batch.iter().map(Chunk::length).sum::<usize>();
-        batch
     }
 }
 
