@@ -44,6 +44,14 @@ impl RemotePath {
         Ok(path)
     }
 
+    /// Paths as they are typed; the root, where none is.
+    pub(crate) fn parse_all(typed: &[String]) -> Result<Vec<Self>> {
+        match typed {
+            [] => Ok(vec![Self::root()]),
+            typed => typed.iter().map(|path| Self::parse(path)).collect(),
+        }
+    }
+
     /// The root of the caller's own tree.
     pub(crate) fn root() -> Self {
         Self { owner: None, names: Vec::new() }

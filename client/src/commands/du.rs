@@ -35,12 +35,7 @@ struct MeasureLine<'a> {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let typed = match arguments.paths.is_empty() {
-        true => vec!["/".to_owned()],
-        false => arguments.paths.clone(),
-    };
-    let paths: Vec<RemotePath> =
-        typed.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
+    let paths = RemotePath::parse_all(&arguments.paths)?;
     let session = app.session().await?;
     for path in &paths {
         if arguments.each {

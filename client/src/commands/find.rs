@@ -83,12 +83,7 @@ fn before_now(ago: Duration) -> Moment {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let typed = match arguments.paths.is_empty() {
-        true => vec!["/".to_owned()],
-        false => arguments.paths.clone(),
-    };
-    let paths: Vec<RemotePath> =
-        typed.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
+    let paths = RemotePath::parse_all(&arguments.paths)?;
     let session = app.session().await?;
     for path in &paths {
         below(app, &session, path, &arguments).await?;

@@ -30,12 +30,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let typed = match arguments.paths.is_empty() {
-        true => vec!["/".to_owned()],
-        false => arguments.paths.clone(),
-    };
-    let paths: Vec<RemotePath> =
-        typed.iter().map(|path| RemotePath::parse(path)).collect::<Result<_>>()?;
+    let paths = RemotePath::parse_all(&arguments.paths)?;
     let session = match arguments.link.open(app).await? {
         Some(opened) => opened.session,
         None => app.session().await?,

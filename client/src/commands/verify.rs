@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
 /// Something that is not the same.
 #[derive(Serialize)]
 struct Line<'a> {
-    difference: &'static str,
+    difference: &'a str,
     path: &'a str,
     kind: &'static str,
 }
@@ -189,13 +189,9 @@ impl Verify<'_> {
         places.into_iter().zip(read).collect()
     }
 
-    fn tell(&self, difference: &'static str, path: &str, kind: Kind) -> Result<()> {
+    fn tell(&self, difference: &str, path: &str, kind: Kind) -> Result<()> {
         if self.app.output.is_json() {
-            let difference = match difference {
-                "only here" => "only_here",
-                "only there" => "only_there",
-                other => other,
-            };
+            let difference = &difference.replace(' ', "_");
             return self.app.output.object(&Line { difference, path, kind: kind_name(kind) });
         }
         self.app.output.line(&format!("{difference:<10}  {path}"))

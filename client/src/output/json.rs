@@ -60,26 +60,6 @@ pub(crate) struct Got<'a> {
     pub(crate) received_bytes: u64,
 }
 
-/// What was removed on this machine.
-#[derive(Serialize)]
-pub(crate) struct Gone<'a> {
-    pub(crate) removed: &'a str,
-    pub(crate) kind: &'static str,
-}
-
-/// One line of what would be done.
-#[derive(Serialize)]
-pub(crate) struct Step<'a> {
-    pub(crate) action: &'static str,
-    /// On the server; nothing where that has it not.
-    pub(crate) path: Option<&'a str>,
-    pub(crate) local: &'a str,
-    pub(crate) kind: &'static str,
-    /// Of a file that would be written.
-    pub(crate) size: Option<u64>,
-    pub(crate) received_bytes: Option<u64>,
-}
-
 /// An entry of ls and stat.
 #[derive(Serialize)]
 pub(crate) struct Listed<'a> {

@@ -84,15 +84,11 @@ struct Aim {
 }
 
 pub(crate) async fn run(arguments: Arguments, app: &App) -> Result<()> {
-    let mut paths: Vec<RemotePath> =
-        arguments.sources.iter().map(|source| RemotePath::parse(source)).collect::<Result<_>>()?;
+    let paths = RemotePath::parse_all(&arguments.sources)?;
     let (session, root) = match arguments.link.open(app).await? {
         Some(opened) => (opened.session, Some(opened.leads_to.name)),
         None => (app.session().await?, None),
     };
-    if paths.is_empty() {
-        paths.push(RemotePath::parse("/")?);
-    }
     let mut remotes = Vec::new();
     for path in paths {
         let entry = listing::stat(&session, &path).await?;

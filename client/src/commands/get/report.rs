@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::getting::{Get, Listed};
 use crate::error::{Error, Result};
 use crate::output::json;
@@ -11,6 +13,26 @@ use crate::tree::foresee::Action;
 use crate::tree::listed::{Item, ItemKind};
 use crate::tree::receive::{Received, Receiving};
 use crate::units::{count, show_size};
+
+/// What was removed on this machine.
+#[derive(Serialize)]
+struct Removed<'a> {
+    removed: &'a str,
+    kind: &'static str,
+}
+
+/// One line of a plan.
+#[derive(Serialize)]
+struct Step<'a> {
+    action: &'static str,
+    /// On the server; nothing where that has it not.
+    path: Option<&'a str>,
+    local: &'a str,
+    kind: &'static str,
+    /// Of a file that would be written.
+    size: Option<u64>,
+    received_bytes: Option<u64>,
+}
 
 impl Get<'_> {
     /// What was done.
@@ -44,7 +66,7 @@ impl Get<'_> {
             let path = path.to_string_lossy();
             match self.app.output.is_json() {
                 true => {
-                    let gone = json::Gone { removed: &path, kind: removed_kind(extra) };
+                    let gone = Removed { removed: &path, kind: removed_kind(extra) };
                     self.app.output.object(&gone)?;
                 }
                 false => self.app.output.detail(&format!("removed {path}")),
@@ -93,8 +115,7 @@ impl Get<'_> {
             let local = folder.join(&extra.path);
             let (action, kind) = ("remove", removed_kind(extra));
             let local = &local.to_string_lossy();
-            let step =
-                json::Step { action, path: None, local, kind, size: None, received_bytes: None };
+            let step = Step { action, path: None, local, kind, size: None, received_bytes: None };
             self.step(&step)?;
         }
         let (mut files, mut size, mut received, mut changed) = (0, 0, 0, listed.extra.len());
@@ -114,7 +135,7 @@ impl Get<'_> {
             received += bytes;
             changed += 1;
             let local = folder.join(&item.folder).join(&item.name);
-            self.step(&json::Step {
+            self.step(&Step {
                 action,
                 path: Some(&item.path),
                 local: &local.to_string_lossy(),
@@ -134,7 +155,7 @@ impl Get<'_> {
         Ok(())
     }
 
-    fn step(&self, step: &json::Step<'_>) -> Result<()> {
+    fn step(&self, step: &Step<'_>) -> Result<()> {
         if self.app.output.is_json() {
             return self.app.output.object(step);
         }
