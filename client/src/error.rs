@@ -174,6 +174,7 @@ impl Error {
     pub(crate) fn about(self, path: &str) -> Self {
         match self.path() {
             Some(_) => self,
+            None if self.message().starts_with(path) => self.at(path),
             None => {
                 let message = format!("{path}: {}", self.message());
                 self.with_message(message).at(path)

@@ -84,7 +84,11 @@ pub(crate) fn ask(app: &App, prompt: &str, given: &str) -> Result<SecretString> 
     let _ = TERMINAL.set(terminal());
     // An account's name may be in it, as it was typed or remembered.
     let typed = rpassword::prompt_password(format!("{}: ", escape::line(prompt)));
-    let typed = Zeroizing::new(typed.map_err(|error| Error::io("read the password", &error))?);
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::Interrupted => Error::interrupted("nothing was done"),
+        _ => Error::io("read the password", &error),
+    };
+    let typed = Zeroizing::new(typed.map_err(failed)?);
     Ok(SecretString::from(typed.as_str()))
 }
 
