@@ -176,9 +176,14 @@ impl App {
         !self.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Whether a person may not be asked.
+    pub(crate) fn has_no_input(&self) -> bool {
+        self.no_input
+    }
+
     /// A yes or a no; no where nobody can be asked, yes with `--yes`.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool> {
-        if self.yes && !self.no_input {
+        if self.yes {
             self.output.notice(question);
             self.output.notice("yes (--yes)");
             return Ok(true);

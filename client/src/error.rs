@@ -306,10 +306,15 @@ fn full_message(status: &Status, details: &ErrorDetails) -> String {
         "" => format!("the server answered {}", code_name(status.code())),
         text => text.to_owned(),
     };
-    let fields = details.bad_request().into_iter().flat_map(|bad| {
-        let violations = bad.field_violations.iter();
-        violations.map(|field| (field.field.as_str(), field.description.as_str()))
-    });
+    let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
+    for violation in violations {
+        let problem = &violation.description;
+        // What begins with a path says what it is about; the name of a field tells a person nothing.
+        if problem.starts_with('/') && message == format!("{}: {problem}", violation.field) {
+            message.clone_from(problem);
+        }
+    }
+    let fields = violations.iter().map(|field| (field.field.as_str(), field.description.as_str()));
     let preconditions = details.precondition_failure().into_iter().flat_map(|failure| {
         let violations = failure.violations.iter();
         violations.map(|one| (one.subject.as_str(), one.description.as_str()))

@@ -123,10 +123,15 @@ impl Trash<'_> {
 
     async fn empty(&self, what: &[String]) -> Result<()> {
         if what.is_empty() {
-            if !self.app.confirm("Remove all of your trash for good?")? {
-                return Err(Error::new(Exit::Interrupted, "INTERRUPTED", "nothing was removed"));
-            }
-            return self.purge("").await;
+            return match self.app.confirm("Remove all of your trash for good?")? {
+                true => self.purge("").await,
+                false if self.app.is_interactive() => {
+                    Err(Error::new(Exit::Interrupted, "INTERRUPTED", "nothing was removed"))
+                }
+                false => Err(Error::usage(
+                    "nothing was removed, as nobody can be asked; give --yes to empty all of the trash",
+                )),
+            };
         }
         let mut batch = Batch::new(self.app, what.len());
         for what in what {

@@ -173,7 +173,9 @@ fn an_entry_keeps_its_identity_when_it_moves_and_a_copy_has_its_own() {
     let below = ann.one(["stat", "/b/g"]);
     ann.does(["mv", "/b", "/a/b"]);
     assert_eq!(ann.one(["stat", "/a/b/g"])["id"], below["id"]);
-    assert_eq!(ann.refused(["mv", "/a", "/a/b/c"]).exit, 2, "not into itself");
+    let refused = ann.refused(["mv", "/a", "/a/b/c"]);
+    assert_eq!(refused.exit, 2, "not into itself");
+    assert_eq!(refused.message, "/a/b/c is inside /a itself");
     assert_eq!(ann.tree("/"), ["/a", "/a/b", "/a/b/g", "/a/f"]);
 }
 

@@ -86,8 +86,9 @@ fn what_was_removed_waits_in_the_trash() {
     ann.does(["rm", "/notes"]);
     let freed = ann.one(["trash", "empty", "/notes"]);
     assert_eq!(freed, json!({ "freed_bytes": 11 }));
-    let declined = ann.runs(["--no-input", "trash", "empty"]);
-    assert_ne!(declined.exit, 0, "nobody said yes");
+    let declined = ann.refused(["--no-input", "trash", "empty"]);
+    assert_eq!(declined.kind(), (2, "USAGE"), "nobody said yes");
+    assert!(declined.message.contains("--yes"), "{declined:?}");
     assert_eq!(ann.json(["trash", "ls"]).len(), 1);
     let emptied = ann.runs(["--json", "--yes", "trash", "empty"]).succeeded();
     assert_eq!(emptied.json(), [json!({ "freed_bytes": 5_000 })]);
