@@ -15,7 +15,8 @@ use crate::mail::{find, parse};
 use crate::names;
 use crate::output::json::Got;
 use crate::transfer::{Downloads, Wanted};
-use crate::tree::beneath::{Attributes, Beneath, Existing, is_reserved};
+use crate::tree::beneath::{Attributes, Beneath};
+use crate::tree::partial::{Existing, is_reserved};
 use crate::tree::receive::{Destination, receive};
 use crate::units::count;
 

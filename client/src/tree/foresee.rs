@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustix::fs::{FileType, Stat};
 use tokio::task::block_in_place;
 
@@ -14,6 +15,9 @@ use crate::error::Result;
 use crate::transfer::index::{Index, Recorder};
 use crate::transfer::many::is_small;
 use crate::transfer::{Downloads, Wanted};
+
+/// Large files at once whose lists of chunks are asked for.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What would become of what stands in an entry's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +45,13 @@ impl Foreseeing<'_> {
         let places: Vec<usize> = (0..items.len()).collect();
         let actions =
             block_in_place(|| reading::for_each(&places, |place| self.action(&items[place])));
-        let mut foreseen = Vec::with_capacity(items.len());
-        for (item, action) in items.iter().zip(actions) {
-            let bytes = match (&item.what, action) {
-                (ItemKind::File { .. }, Action::New | Action::Change) => self.bytes(item).await?,
-                _ => 0,
-            };
-            foreseen.push((action, bytes));
+        let mut received = Vec::with_capacity(items.len());
+        for (item, action) in items.iter().zip(&actions) {
+            received.push(self.received(item, *action));
         }
-        Ok(foreseen)
+        let received = stream::iter(received).buffered(ASKED_AT_ONCE);
+        let received: Vec<u64> = received.try_collect().await?;
+        Ok(actions.into_iter().zip(received).collect())
     }
 
     /// What cannot be looked at is nothing that would be left as it is.
@@ -81,17 +83,18 @@ impl Foreseeing<'_> {
         let is_symlink = matches!(item.what, ItemKind::Symlink(_));
         match is_same {
             false => Action::Change,
-            true if has_other_time(stat, &item.attributes)
-                || (!is_symlink && has_other_mode(stat, &item.attributes)) =>
-            {
-                Action::Attributes
-            }
+            true if has_other_time(stat, &item.attributes) => Action::Attributes,
+            true if !is_symlink && has_other_attributes(item, folder, stat) => Action::Attributes,
             true => Action::Nothing,
         }
     }
 
-    async fn bytes(&self, item: &Item) -> Result<u64> {
+    /// The bytes that would come.
+    async fn received(&self, item: &Item, action: Action) -> Result<u64> {
         let ItemKind::File { version, size, digest } = &item.what else { return Ok(0) };
+        if matches!(action, Action::Attributes | Action::Nothing) {
+            return Ok(0);
+        }
         if is_small(*size) {
             return Ok(*size);
         }
@@ -100,6 +103,13 @@ impl Foreseeing<'_> {
         let left = folder.and_then(|folder| folder.left(&item.name));
         self.downloads.received(&wanted, left.as_ref()).await
     }
+}
+
+/// What cannot be read is taken to be other, as it would be set then.
+fn has_other_attributes(item: &Item, folder: &Folder, stat: &Stat) -> bool {
+    let attributes = &item.attributes;
+    has_other_mode(stat, attributes)
+        || folder.has_other_xattrs(&item.name, attributes).unwrap_or(true)
 }
 
 fn is_no_folder(error: &io::Error) -> bool {

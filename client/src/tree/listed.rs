@@ -63,7 +63,7 @@ impl Item {
 }
 
 /// Permissions, time and extended attributes of an entry.
-pub(crate) fn attributes(entry: &Entry) -> Attributes {
+fn attributes(entry: &Entry) -> Attributes {
     let modified = entry.modified_at.as_ref().map(|time| (time.seconds, i64::from(time.nanos)));
     // Anything else would make the kernel refuse the file, or mean "now".
     let modified = modified.filter(|(_, nanos)| (0..1_000_000_000).contains(nanos));

@@ -6,6 +6,7 @@ pub(crate) mod extra;
 pub(crate) mod filter;
 pub(crate) mod foresee;
 pub(crate) mod listed;
+pub(crate) mod partial;
 pub(crate) mod plan;
 pub(crate) mod reading;
 pub(crate) mod receive;

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::task::{block_in_place, spawn_blocking};
 
-use super::beneath::{Attributes, Beneath, Existing};
+use super::beneath::{Attributes, Beneath};
 use super::extra::Extra;
 use super::listed::{Item, ItemKind};
+use super::partial::Existing;
 use super::standing::{admit, standing};
 use crate::connect::Session;
 use crate::error::{Error, Exit, Result};

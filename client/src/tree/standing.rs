@@ -5,8 +5,9 @@ use std::io;
 
 use rustix::fs::{FileType, Stat};
 
-use super::beneath::{Beneath, Folder, is_reserved};
+use super::beneath::{Beneath, Folder};
 use super::listed::{Item, ItemKind};
+use super::partial::is_reserved;
 use super::reading;
 use crate::output::Progress;
 use crate::transfer::Seen;

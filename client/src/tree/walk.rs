@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::beneath::is_reserved;
-use super::filter::Filter;
-use super::xattrs;
 use depot_proto::files::Xattr;
 
+use super::filter::Filter;
+use super::partial::is_reserved;
+use super::xattrs;
 use crate::error::{Error, Exit};
 use crate::names;
 use crate::path::RemotePath;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use depot_proto::files::Xattr;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{
     XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, lgetxattr, listxattr,
     llistxattr,
@@ -38,11 +38,16 @@ fn is_too_much(xattrs: &[Xattr]) -> bool {
     bytes > BYTES_MAX
 }
 
+/// Whether an open file has not these, or others too.
+pub(super) fn is_other(fd: impl AsFd, wanted: &[Xattr]) -> io::Result<bool> {
+    let (stands, wanted) = (of(fd.as_fd())?, ours(wanted));
+    Ok(stands.len() != wanted.len() || wanted.into_iter().any(|new| !stands.contains(new)))
+}
+
 /// Lets an open file have these and no others.
 pub(crate) fn write(fd: impl AsFd, wanted: &[Xattr]) -> io::Result<()> {
     let fd = fd.as_fd();
-    let wanted: Vec<&Xattr> = wanted.iter().filter(|xattr| xattr.name.starts_with(OURS)).collect();
-    let stands = gather(|into| flistxattr(fd, into), |name, into| fgetxattr(fd, name, into))?;
+    let (stands, wanted) = (of(fd)?, ours(wanted));
     for gone in stands.iter().filter(|stands| !wanted.iter().any(|new| new.name == stands.name)) {
         fremovexattr(fd, &*gone.name)?;
     }
@@ -54,6 +59,14 @@ pub(crate) fn write(fd: impl AsFd, wanted: &[Xattr]) -> io::Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn of(fd: BorrowedFd<'_>) -> io::Result<Vec<Xattr>> {
+    gather(|into| flistxattr(fd, into), |name, into| fgetxattr(fd, name, into))
+}
+
+fn ours(xattrs: &[Xattr]) -> Vec<&Xattr> {
+    xattrs.iter().filter(|xattr| xattr.name.starts_with(OURS)).collect()
 }
 
 fn gather(
@@ -96,7 +109,7 @@ mod tests {
     use depot_proto::files::Xattr;
     use tempfile::TempDir;
 
-    use super::{is_too_much, read, write};
+    use super::{is_other, is_too_much, read, write};
 
     fn xattr(name: &str, value: &[u8]) -> Xattr {
         Xattr { name: name.into(), value: value.to_vec().into() }
@@ -112,7 +125,10 @@ mod tests {
         write(&file, &first).unwrap();
         assert_eq!(read(&path, false).unwrap(), first);
         let second = [xattr("user.b", b"2")];
+        assert!(is_other(&file, &second).unwrap());
         write(&file, &second).unwrap();
+        assert!(!is_other(&file, &second).unwrap());
+        assert!(is_other(&file, &[]).unwrap());
         let link = dir.path().join("link");
         symlink("file", &link).unwrap();
         assert_eq!(read(&link, true).unwrap(), second);

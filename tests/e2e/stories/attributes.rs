@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use depot_tests::user::User;
+use depot_tests::user::{User, text};
 use depot_tests::world::World;
 use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
+use serde_json::Value;
 
 use super::noise;
 
@@ -86,7 +87,19 @@ fn what_programs_noted_goes_along_where_that_is_asked_for() {
         assert_eq!(noted("sub", "user.empty").as_deref(), Some(""));
         assert_eq!(noted("", "user.top").as_deref(), Some("t"));
     }
-    ann.does(["get", "-r", "-X", "/t", "plain"]);
+    // Nobody asked for those of what stands in `plain` until now.
+    let arguments = ["get", "-r", "-X", "/t", "plain"];
+    let planned = || {
+        let plan = ann.json(arguments.iter().chain(&["--dry-run"]));
+        let step = |step: &Value| format!("{} {}", text(&step["action"]), text(&step["path"]));
+        plan.iter().map(step).collect::<Vec<_>>()
+    };
+    ann.does(["get", "-r", "/t", "plain"]);
+    let same = ann.json(["get", "-r", "/t", "plain", "--dry-run"]);
+    assert_eq!(same, [] as [Value; 0]);
+    assert_eq!(planned(), ["attributes /t", "attributes /t/noted", "attributes /t/sub"]);
+    ann.does(arguments);
+    assert_eq!(planned(), [""; 0]);
     assert_eq!(noted("plain/noted", "user.comment").as_deref(), Some("by ann"));
 
     // A put without the flag leaves those that are there; one with it takes away what is gone.

@@ -171,7 +171,7 @@ fn what_is_not_there_is_removed_here() {
     };
     let gone = ["gone", "gone.txt", "link", "mixed/x", "swap"];
     assert_eq!(acts(&plan, "remove"), gone);
-    assert_eq!(acts(&plan, "attributes"), ["keep"], "its time");
+    assert_eq!(acts(&plan, "attributes"), ["back", "keep"], "their times");
     assert_eq!(acts(&plan, "change"), ["gone", "link", "swap"]);
     let new = ["build", "build/out", "change", "folder", "folder/a", "folder/deep"];
     assert_eq!(acts(&plan, "new"), [&new[..], &["folder/deep/b", "swap/x"]].concat());

@@ -15,11 +15,11 @@ use crate::error::{Error, Result};
 use crate::listing;
 use crate::transfer::Downloads;
 use crate::transfer::index::{Index, Recorder};
-use crate::tree::beneath::{Attributes, Beneath};
+use crate::tree::beneath::Beneath;
 use crate::tree::extra::{self, Extra};
 use crate::tree::filter::Filter;
 use crate::tree::foresee::Foreseeing;
-use crate::tree::listed::{Item, ItemKind, attributes, check};
+use crate::tree::listed::{Item, ItemKind, check};
 use crate::tree::receive::Receiving;
 
 /// What is said when the connection is lost in the middle.
@@ -35,8 +35,8 @@ pub(super) struct Get<'a> {
 /// What is to be here, and what is not.
 pub(super) struct Listed {
     pub(super) items: Vec<Item>,
-    /// Of the directory that is written beneath, where that is the source.
-    root: Option<Attributes>,
+    /// The directory that is written beneath, where that is the source.
+    pub(super) root: Option<Item>,
     pub(super) extra: Vec<Extra>,
 }
 
@@ -68,8 +68,8 @@ impl Get<'_> {
         let received = receiving.all(&items).await;
         let received = received.map_err(|error| error.if_run_again(GOES_ON))?;
         receiving.progress.end();
-        if let Some(attributes) = root {
-            let done = beneath.folder("").and_then(|folder| folder.finish(&attributes));
+        if let Some(root) = root {
+            let done = beneath.folder("").and_then(|folder| folder.finish(&root.attributes));
             done.map_err(failed)?;
         }
         if self.arguments.sync {
@@ -94,8 +94,8 @@ impl Get<'_> {
             listed.root = self.list(remote, name.clone(), &mut listed.items).await?;
         }
         if !self.arguments.xattrs {
-            let attributes = listed.items.iter_mut().map(|item| &mut item.attributes);
-            attributes.chain(&mut listed.root).for_each(|attributes| attributes.xattrs = None);
+            let items = listed.items.iter_mut().chain(&mut listed.root);
+            items.for_each(|item| item.attributes.xattrs = None);
         }
         if self.arguments.delete {
             for name in folders {
@@ -108,14 +108,14 @@ impl Get<'_> {
         Ok(listed)
     }
 
-    /// What a source comes to: itself, or all that is in it. The attributes are those of the directory
-    /// that is written beneath, where that is the source.
+    /// What a source comes to: itself, or all that is in it, and the directory that is written beneath,
+    /// where that is the source.
     async fn list(
         &self,
         remote: Remote,
         name: OsString,
         items: &mut Vec<Item>,
-    ) -> Result<Option<Attributes>> {
+    ) -> Result<Option<Item>> {
         if remote.entry.kind() != Kind::Folder {
             items.push(Item::alone(remote.entry, name)?);
             return Ok(None);
@@ -128,11 +128,13 @@ impl Get<'_> {
             !self.filter.leaves_out_remote(below.trim_start_matches('/'), is_folder)
         });
         let below = check(&remote.path, &name.to_string_lossy(), entries)?;
-        let mut root = Some(attributes(&remote.entry));
-        if !name.is_empty() {
-            items.push(Item::alone(remote.entry, name)?);
-            root = None;
-        }
+        let root = match name.is_empty() {
+            true => Some(Item::alone(remote.entry, ".".into())?),
+            false => {
+                items.push(Item::alone(remote.entry, name)?);
+                None
+            }
+        };
         items.extend(below);
         Ok(root)
     }
@@ -159,7 +161,8 @@ impl Get<'_> {
             index: index.as_ref(),
             recorder: &recorder,
         };
-        let foreseen = foreseeing.all(&listed.items).await?;
+        let mut foreseen = foreseeing.all(listed.root.as_slice()).await?;
+        foreseen.extend(foreseeing.all(&listed.items).await?);
         self.plan(listed, &foreseen, &aim.folder)
     }
 }

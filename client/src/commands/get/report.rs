@@ -1,7 +1,7 @@
 //! What is told of a get: what it did, or what it would do.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -119,7 +119,7 @@ impl Get<'_> {
             self.step(&step)?;
         }
         let (mut files, mut size, mut received, mut changed) = (0, 0, 0, listed.extra.len());
-        for (item, (action, bytes)) in listed.items.iter().zip(foreseen) {
+        for (item, (action, bytes)) in listed.root.iter().chain(&listed.items).zip(foreseen) {
             let file_size = match &item.what {
                 ItemKind::File { size, .. } => Some(*size),
                 _ => None,
@@ -134,7 +134,7 @@ impl Get<'_> {
             };
             received += bytes;
             changed += 1;
-            let local = folder.join(&item.folder).join(&item.name);
+            let local: PathBuf = folder.join(&item.folder).join(&item.name).components().collect();
             self.step(&Step {
                 action,
                 path: Some(&item.path),
@@ -149,7 +149,7 @@ impl Get<'_> {
             count(files, "file"),
             show_size(size),
             show_size(received),
-            listed.items.len() + listed.extra.len(),
+            foreseen.len() + listed.extra.len(),
             listed.extra.len(),
         ));
         Ok(())
