@@ -93,7 +93,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     }
     check_base(tx, plan)?;
     end_upload(tx, plan.by, plan.upload)?;
-    let before = journal::current(tx.conn(), account)?;
+    let before = journal::latest(tx, account)?;
     let changed = match plan.removals_as_of {
         Some(number) if entries.iter().any(|new| new.node == NewNode::Nothing) => {
             changed_below(tx.conn(), account, number)?
@@ -132,7 +132,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     }
     merge.charge(tx)?;
     undo::note(tx, plan, before, merge.adjusted())?;
-    outcome.modseq = journal::current(tx.conn(), account)?;
+    outcome.modseq = journal::latest(tx, account)?;
     outcome.usage = usage(tx, plan)?;
     Ok(outcome)
 }
@@ -183,7 +183,7 @@ fn open(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<Staged> {
     Ok(Staged { id, top })
 }
 
-fn insert_top(tx: &Tx<'_>, plan: &CommitPlan) -> Result<EntryId> {
+fn insert_top(tx: &mut Tx<'_>, plan: &CommitPlan) -> Result<EntryId> {
     let account = plan.base.account;
     let number = journal::quiet(tx, account)?;
     let top = Entry {
@@ -328,7 +328,7 @@ fn publish_new(
     let reach = Reach::of(tx.conn(), plan.by, account)?;
     reach.require_write(&plan.base)?;
     check_base(tx, plan)?;
-    let before = journal::current(tx.conn(), account)?;
+    let before = journal::latest(tx, account)?;
     let mut merge = Merge::below(reach.top(), (account, provenance(plan)), plan.now);
     let parent = merge.folder(tx, above)?;
     if sibling(tx.conn(), parent, name)?.is_some() {

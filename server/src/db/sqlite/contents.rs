@@ -297,8 +297,9 @@ fn chunk_state(conn: &Connection, hash: ChunkHash) -> Result<ChunkState> {
 fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()> {
     renew_lease(tx, upload)?;
     let mut brought = 0;
+    let mut pack = LastPack::default();
     for chunk in arrived {
-        let key = add_chunk(tx, chunk, upload.now)?;
+        let key = add_chunk(tx, chunk, &mut pack, upload.now)?;
         let sql = "INSERT OR IGNORE INTO account_chunk (chunk, account) VALUES (?1, ?2)";
         if tx.execute(sql, (key, upload.account))? > 0 {
             brought += u64::from(chunk.length);
@@ -313,9 +314,12 @@ fn register(tx: &mut Tx<'_>, upload: &Upload, arrived: &[Arrived]) -> Result<()>
 }
 
 /// The key of a chunk that an upload has brought.
-fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<i64> {
+fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, pack: &mut LastPack, now: i64) -> Result<i64> {
     match chunk.place {
-        Some(place) => insert_chunk(tx, chunk.hash, place, now),
+        Some(place) => {
+            let pack = pack.key(tx, place.pack)?;
+            insert_chunk(tx, chunk.hash, (pack, place), now)
+        }
         None => {
             let sql = "UPDATE chunk SET registered_at = max(registered_at, ?2)
                        WHERE hash = ?1 AND condemned_at IS NULL RETURNING key";
@@ -331,24 +335,42 @@ fn add_chunk(tx: &Tx<'_>, chunk: &Arrived, now: i64) -> Result<i64> {
 pub(super) fn insert_chunk(
     tx: &Tx<'_>,
     hash: ChunkHash,
-    place: ChunkPlace,
+    (pack, place): (i64, ChunkPlace),
     now: i64,
 ) -> Result<i64> {
-    let pack = pack_key(tx, place.pack)?;
+    // Without RETURNING, which costs a table of its own each time.
     let sql = "INSERT INTO chunk (hash, pack, offset, length, registered_at)
-               VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (hash) DO UPDATE
-               SET pack = excluded.pack, offset = excluded.offset, length = excluded.length,
-                   registered_at = excluded.registered_at, condemned_at = NULL
-               WHERE condemned_at IS NOT NULL
-               RETURNING key";
-    let params = (hash, pack, place.offset, place.length, now);
-    if let Some(key) = one(tx.conn(), sql, params, |row| row.get(0))? {
-        return Ok(key);
+               VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (hash) DO NOTHING";
+    if tx.execute(sql, (hash, pack, place.offset, place.length, now))? > 0 {
+        return Ok(tx.conn().last_insert_rowid());
     }
-    let sql = "SELECT key FROM chunk WHERE hash = ?1";
-    one(tx.conn(), sql, [hash], |row| row.get(0))?
-        .ok_or_else(|| Error::internal("contents.insert_chunk", "a chunk that is there is not"))
+    let sql = "SELECT key, condemned_at IS NOT NULL FROM chunk WHERE hash = ?1";
+    let (key, condemned) = one(tx.conn(), sql, [hash], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .ok_or_else(|| Error::internal("contents.insert_chunk", "a chunk that is there is not"))?;
+    if condemned {
+        let sql = "UPDATE chunk SET pack = ?2, offset = ?3, length = ?4, registered_at = ?5,
+                                    condemned_at = NULL
+                   WHERE key = ?1";
+        tx.execute(sql, (key, pack, place.offset, place.length, now))?;
+    }
+    Ok(key)
+}
+
+/// The key of the pack that was asked for last: chunks come to one pack after the other.
+#[derive(Default)]
+pub(super) struct LastPack(Option<(PackId, i64)>);
+
+impl LastPack {
+    pub(super) fn key(&mut self, tx: &Tx<'_>, pack: PackId) -> Result<i64> {
+        match self.0 {
+            Some((last, key)) if last == pack => Ok(key),
+            _ => {
+                let key = pack_key(tx, pack)?;
+                self.0 = Some((pack, key));
+                Ok(key)
+            }
+        }
+    }
 }
 
 /// The key of a pack that a chunk comes to, which from now on is not empty.

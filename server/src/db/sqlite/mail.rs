@@ -283,6 +283,7 @@ fn deliver(
         return Ok(RecipientState::Refused);
     }
     tx.touch(account.id);
+    journal::write(tx)?;
     let sql = "UPDATE account SET modseq = modseq + 1, delivered = delivered + 1 WHERE id = ?1
                RETURNING modseq, delivered";
     let numbers = one(tx.conn(), sql, [account.id], |row| {

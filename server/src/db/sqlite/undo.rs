@@ -63,7 +63,7 @@ pub(super) fn note(
     adjusted: &[Adjusted],
 ) -> Result<()> {
     let account = plan.base.account;
-    let last = journal::current(tx.conn(), account)?;
+    let last = journal::latest(tx, account)?;
     if last == before {
         return Ok(());
     }
@@ -185,7 +185,7 @@ pub(super) fn undo(tx: &mut Tx<'_>, undo: &Undo, looked: Option<&Look>) -> Resul
     let reach = Reach::of(tx.conn(), undo.by, account)?;
     reach.required(&undo.at)?;
     reach.require_write(&undo.at)?;
-    let now = journal::current(tx.conn(), account)?;
+    let now = journal::latest(tx, account)?;
     let again;
     let looked = match looked.filter(|looked| looked.at == now) {
         Some(looked) => looked,
@@ -217,7 +217,7 @@ pub(super) fn undo(tx: &mut Tx<'_>, undo: &Undo, looked: Option<&Look>) -> Resul
     back.replace(tx, reach.top(), &done, &made.adjusted)?;
     let sql = "DELETE FROM made_commit WHERE account = ?1 AND last = ?2";
     tx.execute(sql, (account, made.numbers.last))?;
-    back.undone.modseq = journal::current(tx.conn(), account)?;
+    back.undone.modseq = journal::latest(tx, account)?;
     Ok(back.undone)
 }
 

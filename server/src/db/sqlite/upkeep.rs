@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 
-use crate::db::sqlite::contents::{insert_chunk, pack_key};
+use crate::db::sqlite::contents::{LastPack, insert_chunk, pack_key};
 use crate::db::sqlite::rows::{all, all_once, one};
 use crate::db::sqlite::writer::Tx;
 use crate::db::sqlite::{Sqlite, checks, measure, trash, undo, versions};
@@ -59,9 +59,11 @@ impl Upkeep for Sqlite {
 
     async fn adopt(&self, found: Vec<(ChunkHash, ChunkPlace)>, now: i64) -> Result<()> {
         self.write_behind("upkeep.adopt", move |tx| {
-            found
-                .iter()
-                .try_for_each(|(hash, place)| insert_chunk(tx, *hash, *place, now).map(drop))
+            let mut pack = LastPack::default();
+            found.iter().try_for_each(|(hash, place)| {
+                let at = (pack.key(tx, place.pack)?, *place);
+                insert_chunk(tx, *hash, at, now).map(drop)
+            })
         })
         .await
     }

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::db::sqlite::error::{failed, is_failed_write};
+use crate::db::sqlite::journal::{self, Numbers};
 use crate::db::sqlite::queue::{Lane, Queue};
 use crate::db::sqlite::quota::Lack;
 use crate::db::sqlite::rows::prepared;
@@ -36,6 +37,8 @@ const GROUPS_APART: usize = 32;
 pub(super) struct Tx<'a> {
     conn: &'a Connection,
     touched: Vec<AccountId>,
+    /// See `journal`.
+    pub(super) numbers: Numbers,
     /// A job found no room on the disk.
     full: bool,
     /// A job's write failed.
@@ -50,8 +53,16 @@ pub(super) struct Tx<'a> {
 
 impl<'a> Tx<'a> {
     fn on(conn: &'a Connection, versions_max: u32) -> Self {
-        let (touched, lacks) = (Vec::new(), Vec::new());
-        Self { conn, touched, full: false, failed: false, lacks, upload: None, versions_max }
+        Self {
+            conn,
+            touched: Vec::new(),
+            numbers: Numbers::default(),
+            full: false,
+            failed: false,
+            lacks: Vec::new(),
+            upload: None,
+            versions_max,
+        }
     }
 
     /// The connection, for statements.
@@ -89,7 +100,8 @@ struct Pending<T, F> {
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Pending<T, F> {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         // What a panic leaves half done is rolled back like what any refused job does.
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+        let work = || (self.work)(tx).and_then(|done| journal::write(tx).map(|()| done));
+        let outcome = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(Error::internal("writer", "a job panicked")));
         let keep = outcome.is_ok();
         let kind = outcome.as_ref().err().map(Error::kind);
@@ -281,6 +293,7 @@ impl Loop {
             return Ok(true);
         }
         tx.touched.truncate(touched);
+        tx.numbers = Numbers::default();
         if tx.full {
             return Err(Error::new(Kind::DiskFull, "the server's disk is full"));
         }
