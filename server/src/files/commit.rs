@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use crate::content::{Complete, ManifestBuilder};
 use crate::db::{CommitOutcome, CommitPlan, NewNode, Request, Staged, StagedEntry};
 use crate::error::{Error, Kind, Result};
@@ -19,6 +21,8 @@ use crate::model::{
 const JOB_ENTRIES: usize = 500;
 /// Contents recorded in one transaction.
 const JOB_CONTENTS: usize = 64;
+/// Paths, targets and extended attributes of one transaction.
+const JOB_BYTES: usize = 4 << 20;
 /// Contents that entries can still name after a job of entries.
 const CONTENTS_KEPT: usize = 4_096;
 
@@ -79,7 +83,10 @@ pub struct Commit {
     /// How many came before those.
     forgotten: usize,
     waiting: Vec<Waiting>,
+    waiting_bytes: usize,
     staged: Option<Staged>,
+    /// A job of entries that is under way while the next ones come in.
+    staging: Option<JoinHandle<Result<()>>>,
     /// Why nothing can be staged, unless it turns out to be a request that was answered before.
     refused: Option<Error>,
     entries: u64,
@@ -90,6 +97,17 @@ struct Waiting {
     node: NewEntry,
     attributes: Attributes,
     condition: Condition,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let target = match &self.node {
+            NewEntry::Symlink(target) => target.len(),
+            NewEntry::File(_) | NewEntry::Folder | NewEntry::Nothing => 0,
+        };
+        let names = self.path.names().iter().map(|name| name.as_str().len());
+        names.sum::<usize>() + target + self.attributes.xattrs.as_ref().map_or(0, Xattrs::bytes)
+    }
 }
 
 /// What an entry of a commit has besides its content.
@@ -144,7 +162,9 @@ impl Files {
             contents: VecDeque::new(),
             forgotten: 0,
             waiting: Vec::new(),
+            waiting_bytes: 0,
             staged: None,
+            staging: None,
             refused: None,
             entries: 0,
         }
@@ -205,10 +225,12 @@ impl Commit {
             );
             return Err(Error::new(Kind::LimitExceeded, message));
         }
-        if self.waiting.len() >= JOB_ENTRIES {
+        if self.waiting.len() >= JOB_ENTRIES || self.waiting_bytes >= JOB_BYTES {
             self.stage().await?;
         }
-        self.waiting.push(Waiting { path, node, attributes, condition });
+        let waiting = Waiting { path, node, attributes, condition };
+        self.waiting_bytes += waiting.bytes();
+        self.waiting.push(waiting);
         Ok(())
     }
 
@@ -265,6 +287,7 @@ impl Commit {
             return self.files.db.commit(plan, entries).await;
         }
         self.stage().await?;
+        self.settle().await?;
         match &self.staged {
             Some(staged) => self.files.db.publish(staged, plan).await,
             None => Err(Error::internal("commit", "nothing was staged")),
@@ -315,13 +338,25 @@ impl Commit {
                 Err(error) => return Err(error),
             },
         };
-        db.stage(staged, &self.plan, entries).await
+        let (db, staged, plan) = (Arc::clone(db), staged.clone(), self.plan.clone());
+        self.settle().await?;
+        self.staging = Some(tokio::spawn(async move { db.stage(&staged, &plan, entries).await }));
+        Ok(())
+    }
+
+    /// Waits for the job that is under way: they are staged in the order of their entries.
+    async fn settle(&mut self) -> Result<()> {
+        match self.staging.take() {
+            Some(job) => job.await.map_err(|error| Error::internal("commit.stage", error))?,
+            None => Ok(()),
+        }
     }
 
     /// Records the contents that came since the last job and gives its entries theirs.
     async fn resolved(&mut self) -> Result<Vec<StagedEntry>> {
         self.record().await?;
         let waiting = mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let entries = waiting
             .into_iter()
             .map(|entry| {
