@@ -17,8 +17,9 @@ use crate::proxy::{Cut, End, Proxy, Way};
 use crate::report::say;
 use crate::runtime;
 
-/// Bytes of a file.
-const FILE_BYTES: usize = 24 << 20;
+/// Bytes of a file: more than may be sent twice.
+const FILE_BYTES_UP: usize = 24 << 20;
+const FILE_BYTES_DOWN: usize = 64 << 20;
 /// The longest chunk.
 const CHUNK_BYTES: u64 = 4 << 20;
 /// Streams that an upload or a download may have at once.
@@ -37,6 +38,13 @@ fn an_upload_that_is_cut_goes_on_where_it_was() {
 #[test]
 fn a_download_that_is_cut_goes_on_where_it_was() {
     try_all("R8 download", Way::Down);
+}
+
+fn file_bytes(way: Way) -> usize {
+    match way {
+        Way::Up => FILE_BYTES_UP,
+        Way::Down => FILE_BYTES_DOWN,
+    }
 }
 
 fn try_all(name: &str, way: Way) {
@@ -89,7 +97,7 @@ impl Trouble {
         let count = if chance.once_in(4) { 2 } else { 1 };
         let cut = |chance: &mut Chance| Cut {
             way,
-            after: chance.of(1..FILE_BYTES as u64 / count),
+            after: chance.of(1..file_bytes(way) as u64 / count),
             end: if chance.once_in(2) { End::Reset } else { End::Closed },
         };
         let cuts = (0..count).map(|_| cut(chance)).collect();
@@ -137,7 +145,7 @@ impl Cuttable {
 
     /// A file that nobody has yet goes one way, with this trouble on the line.
     fn transfer(&self, way: Way, chance: &mut Chance, trouble: &Trouble) -> Transfer {
-        let content = Content { seed: chance.next(), size: FILE_BYTES };
+        let content = Content { seed: chance.next(), size: file_bytes(way) };
         let (bytes, local) = (content.bytes(), self.ann.path("local"));
         fs::write(&local, &bytes).expect("a file");
         let digest = blake3::hash(&bytes).to_hex().to_string();
@@ -178,9 +186,9 @@ impl Cuttable {
 fn sending_everything_again_is_noticed() {
     let (line, mut chance) = (Cuttable::new(), Chance::new(8));
     let plain = line.transfer(Way::Up, &mut chance, &Trouble::default()).carried;
-    let content = Content { seed: chance.next(), size: FILE_BYTES }.bytes();
+    let content = Content { seed: chance.next(), size: FILE_BYTES_UP }.bytes();
     let before = line.proxy.carried();
-    let cut = Cut { way: Way::Up, after: FILE_BYTES as u64 - 1, end: End::Closed };
+    let cut = Cut { way: Way::Up, after: FILE_BYTES_UP as u64 - 1, end: End::Closed };
     line.proxy.plan(vec![cut], Duration::ZERO);
     line.ann.file("local", &content);
     line.bob.file("local", &content);
@@ -188,6 +196,27 @@ fn sending_everything_again_is_noticed() {
     assert_ne!(cut_short.exit, 0, "it was cut");
     line.bob.one(["put", "local", "/file"]);
     let resent = line.proxy.carried().since(before, Way::Up).saturating_sub(plain);
-    say(format_args!("R8's control: {resent} bytes twice"));
+    say(format_args!("R8 upload's control: {resent} bytes twice"));
     assert!(too_much(Way::Up, resent, 1).is_some(), "{resent} bytes twice are not noticed");
+}
+
+/// The control: so is a client that has lost what it had received.
+#[test]
+fn receiving_everything_again_is_noticed() {
+    let (line, mut chance) = (Cuttable::new(), Chance::new(9));
+    let plain = line.transfer(Way::Down, &mut chance, &Trouble::default()).carried;
+    let content = Content { seed: chance.next(), size: FILE_BYTES_DOWN }.bytes();
+    line.ann.file("local", &content);
+    line.ann.one(["put", "local", "/file"]);
+    fs::remove_file(line.ann.path("local")).expect("it is gone");
+    let before = line.proxy.carried();
+    let cut = Cut { way: Way::Down, after: FILE_BYTES_DOWN as u64 - 1, end: End::Closed };
+    line.proxy.plan(vec![cut], Duration::ZERO);
+    let cut_short = line.ann.runs(["get", "/file", "local", "--retry-for", "0s"]);
+    assert_ne!(cut_short.exit, 0, "it was cut");
+    fs::remove_file(line.ann.path(".local.depot-partial")).expect("what had been received");
+    line.ann.one(["get", "/file", "local"]);
+    let resent = line.proxy.carried().since(before, Way::Down).saturating_sub(plain);
+    say(format_args!("R8 download's control: {resent} bytes twice"));
+    assert!(too_much(Way::Down, resent, 1).is_some(), "{resent} bytes twice are not noticed");
 }
