@@ -1,7 +1,9 @@
 //! Copies: a second entry of the same content. Of a folder, what is read in pages is one state of it, or the
 //! copy is refused.
 
-use crate::db::{Change, ChangeItem, NewNode, Position, Relocation, Request, Span, StagedEntry};
+use crate::db::{
+    Change, ChangeItem, EntryOp, NewNode, Position, Relocation, Request, Span, StagedEntry,
+};
 use crate::error::{Error, Kind, Result};
 use crate::files::{CommitStart, Files};
 use crate::model::{At, Caller, Condition, Entry, Location, Modseq, Node, TreePath};
@@ -86,6 +88,8 @@ impl Files {
         loop {
             let page = self.db.changes(source.account, span, CHANGES_AT_ONCE).await?;
             let is_here = |change: &Change| match &change.item {
+                // It is told by where it is now, and may have been here.
+                ChangeItem::Entry { op: EntryOp::Move, .. } => true,
                 ChangeItem::Entry { path, .. } => *path == here || path.starts_with(&below),
                 ChangeItem::Delivery { .. } => false,
             };
