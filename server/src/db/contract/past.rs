@@ -26,6 +26,7 @@ stories! {
     undoing_puts_back_what_was_replaced
     undoing_finds_the_last_commit_of_the_tree
     undoing_is_all_or_nothing
+    undoing_reaches_nothing_outside_of_the_tree
     undoing_needs_what_was_before
     undoing_is_for_who_may_write
     undoing_twice_is_once
@@ -399,6 +400,29 @@ async fn undoing_puts_back_what_was_replaced(world: &World) {
         assert!(ann.used().await >= used);
     }
     assert_eq!(refused(undo(&ann, "/t").await), Kind::Aborted, "the first one has changed since");
+}
+
+async fn undoing_reaches_nothing_outside_of_the_tree(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    for whither in ["out", "to the trash"] {
+        ann.put("/t/sub/old", b"1").await;
+        let entries = vec![file("sub/old", one), file("sub/new", one)];
+        ann.commit("/t", entries).await.unwrap();
+        match whither {
+            "out" => drop(ann.mv("/t/sub", "/private").await.unwrap()),
+            _ => drop(ann.rm("/t/sub").await),
+        }
+        assert_eq!(refused(undo(&ann, "/t").await), Kind::Aborted, "{whither}");
+        if whither == "out" {
+            assert_eq!(ann.tree("/private").await, ["/private/new", "/private/old"]);
+            // Where it is in the tree still, it is undone there.
+            ann.mv("/private", "/t/moved").await.unwrap();
+            undo(&ann, "/t").await.unwrap();
+            assert_eq!(ann.tree("/t").await, ["/t/moved", "/t/moved/old"]);
+            ann.rm("/t").await;
+        }
+    }
 }
 
 async fn undoing_finds_the_last_commit_of_the_tree(world: &World) {

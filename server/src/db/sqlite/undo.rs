@@ -99,26 +99,41 @@ pub(super) fn look(conn: &Connection, undo: &Undo) -> Result<Look> {
 
 /// The newest commit into a folder or one below it.
 fn newest(conn: &Connection, account: AccountId, tree: EntryId) -> Result<Option<Made>> {
-    let sql = "SELECT last, first, base, entries, adjusted, committed_at FROM made_commit
+    let sql = "SELECT last, base FROM made_commit
                WHERE account = ?1 ORDER BY last DESC LIMIT ?2";
     let commits = all(conn, sql, (account, LOOKED_AT), |row| {
-        let numbers = Numbers { last: row.get(0)?, first: row.get(1)? };
-        let (base, entries): (EntryId, usize) = (row.get(2)?, row.get(3)?);
-        let (encoded, committed_at): (Vec<u8>, i64) = (row.get(4)?, row.get(5)?);
-        let adjusted = postcard::from_bytes(&encoded).unwrap_or_default();
-        let made = move |base| Made { numbers, base, entries, adjusted, committed_at };
-        Ok((base, made))
+        Ok((row.get::<_, Modseq>(0)?, row.get::<_, EntryId>(1)?))
     })?;
     let mut upwards = Upwards::new(conn, account)?;
     let Some((tree, _)) = upwards.place(tree)? else { return Ok(None) };
-    for (base, made) in commits {
+    for (last, base) in commits {
         if let Some((base, _)) = upwards.place(base)?
             && base.names().starts_with(tree.names())
         {
-            return Ok(Some(made(base)));
+            return made(conn, account, last, base);
         }
     }
     Ok(None)
+}
+
+fn made(
+    conn: &Connection,
+    account: AccountId,
+    last: Modseq,
+    base: TreePath,
+) -> Result<Option<Made>> {
+    let sql = "SELECT first, entries, adjusted, committed_at FROM made_commit
+               WHERE account = ?1 AND last = ?2";
+    one(conn, sql, (account, last), |row| {
+        let encoded: Vec<u8> = row.get(2)?;
+        Ok(Made {
+            numbers: Numbers { first: row.get(0)?, last },
+            base,
+            entries: row.get(1)?,
+            adjusted: postcard::from_bytes(&encoded).unwrap_or_default(),
+            committed_at: row.get(3)?,
+        })
+    })
 }
 
 /// The entries whose latest change has one of these numbers.
@@ -149,14 +164,9 @@ impl Numbers {
 fn unchanged_since(conn: &Connection, account: AccountId, made: &Made) -> Result<()> {
     let done = rows(conn, account, made.numbers)?;
     if done.len() != made.entries {
-        let message = format!(
-            "{} of the {} entries that the last commit changed have changed since; nothing was \
-             undone. Bring back what is wanted with `versions`, `restore` and `trash`",
-            made.entries.saturating_sub(done.len()),
-            made.entries
-        );
-        return Err(Error::new(Kind::Aborted, message));
+        return Err(changed_since(made, done.len()));
     }
+    still_there(conn, account, made, &done)?;
     let mut new = done
         .iter()
         .filter(|(entry, facts)| made.numbers.has(facts.made) && entry.node.is_folder())
@@ -171,6 +181,45 @@ fn unchanged_since(conn: &Connection, account: AccountId, made: &Made) -> Result
             let message = format!(
                 "{told} was changed after the last commit, which made the folder that it is in; \
                  nothing was undone"
+            );
+            return Err(Error::new(Kind::Aborted, message));
+        }
+    }
+    Ok(())
+}
+
+fn changed_since(made: &Made, left: usize) -> Error {
+    let message = format!(
+        "{} of the {} entries that the last commit changed have changed since; nothing was undone. Bring \
+         back what is wanted with `versions`, `restore` and `trash`",
+        made.entries.saturating_sub(left),
+        made.entries
+    );
+    Error::new(Kind::Aborted, message)
+}
+
+/// Refuses when a folder that something is in has been moved out of the base, or removed: whoever undoes may
+/// have no right there, and it is not where the commit left it.
+fn still_there(
+    conn: &Connection,
+    account: AccountId,
+    made: &Made,
+    done: &[(Entry, Facts)],
+) -> Result<()> {
+    let ids: HashSet<EntryId> = done.iter().map(|(entry, _)| entry.id).collect();
+    let mut upwards = Upwards::new(conn, account)?;
+    for (entry, _) in done {
+        // What is in something else that the commit changed is where that is.
+        let Some(parent) = entry.parent.filter(|parent| !ids.contains(parent)) else { continue };
+        let base = made.base.names();
+        let is_in = upwards.place(parent)?.is_some_and(|(at, _)| at.names().starts_with(base));
+        // The base itself and folders above it that were made for it.
+        if !is_in && !upwards.place(entry.id)?.is_some_and(|(at, _)| base.starts_with(at.names())) {
+            let name = entry.name.as_ref().map_or("/", FileName::as_str);
+            let message = format!(
+                "the folder that {name:?} is in was moved or removed after the last commit into {}; \
+                 nothing was undone",
+                made.base
             );
             return Err(Error::new(Kind::Aborted, message));
         }
@@ -199,6 +248,10 @@ pub(super) fn undo(tx: &mut Tx<'_>, undo: &Undo, looked: Option<&Look>) -> Resul
         return Err(Error::new(Kind::FailedPrecondition, message));
     };
     let done = rows(tx.conn(), account, made.numbers)?;
+    if done.len() != made.entries {
+        // What is purged gets no number.
+        return Err(changed_since(made, done.len()));
+    }
     let mut back = Back {
         account,
         numbers: made.numbers,
