@@ -132,8 +132,11 @@ pub trait Upkeep {
     /// Forgets answers to requests made before `before`, at most `limit`; how many.
     async fn forget_requests(&self, before: i64, limit: usize) -> Result<usize>;
 
-    /// Ends leases not renewed since `before`, and logins that ended before `now`; how many rows.
-    async fn expire(&self, before: i64, now: i64) -> Result<usize>;
+    /// Ends leases not renewed since `before`, or opened before `opened_before`; how many.
+    async fn end_leases(&self, before: i64, opened_before: i64) -> Result<usize>;
+
+    /// Forgets logins that ended before `now`; how many.
+    async fn end_sessions(&self, now: i64) -> Result<usize>;
 
     /// Purges the entry that was removed longest ago with all below it, some rows at a time, if that was
     /// before `before`; whether one was.

@@ -7,6 +7,8 @@ use crate::upkeep::{DAY_MS, JOB_ROWS, Upkeep};
 
 /// Uploads that nothing was heard of for this long have ended.
 const LEASE_MS: i64 = 7 * DAY_MS;
+/// Since it was opened: no chunk that came after that is collected while it lasts, of anybody's.
+const LEASE_AGE_MS: i64 = 14 * DAY_MS;
 /// Commits that take longer than this are given up.
 const STAGING_MS: i64 = DAY_MS;
 
@@ -40,7 +42,8 @@ impl Upkeep {
                 break;
             }
         }
-        swept.expired = self.db.expire(now - LEASE_MS, now).await?;
+        swept.expired = self.db.end_leases(now - LEASE_MS, now - LEASE_AGE_MS).await?
+            + self.db.end_sessions(now).await?;
         let before = left_before.unwrap_or(i64::MIN).max(now - STAGING_MS);
         for commit in self.db.abandoned(before).await? {
             while self.db.abandon(commit, JOB_ROWS).await? {}
@@ -75,7 +78,7 @@ impl Upkeep {
             0 => i64::MAX,
             _ => self.clock.now().saturating_sub(idle_ms),
         };
-        self.db.expire(before, i64::MIN).await
+        self.db.end_leases(before, i64::MIN).await
     }
 
     /// What is kept although nobody can see it.

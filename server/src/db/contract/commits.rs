@@ -161,7 +161,7 @@ async fn a_commit_ends_its_upload(world: &World) {
     let plan = CommitPlan { upload: Some(mine), ..ann.plan("/") };
     ann.db.commit(plan, vec![file("a", content(b"sixsix"))]).await.unwrap();
     assert_eq!(ann.used().await, 6);
-    assert_eq!(ann.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "the other one's lease");
+    assert_eq!(ann.db.end_leases(i64::MAX, i64::MIN).await.unwrap(), 1, "the other one's lease");
 }
 
 async fn a_commit_of_what_is_held_needs_no_chunks_sent(world: &World) {

@@ -86,7 +86,7 @@ async fn a_chunk_that_was_collected_meanwhile_is_asked_for(world: &World) {
 
 async fn leases(world: &World) -> usize {
     // Everything has run out by then; the answer counts them, and they are gone.
-    world.db().expire(i64::MAX, i64::MIN).await.unwrap()
+    world.db().end_leases(i64::MAX, i64::MIN).await.unwrap()
 }
 
 async fn uploads_hold_leases(world: &World) {
@@ -101,9 +101,13 @@ async fn uploads_hold_leases(world: &World) {
     ann.db.missing(upload(first), Vec::new()).await.unwrap();
     assert_eq!(ann.db.oldest_lease().await.unwrap(), Some(opened), "when it began stays");
     // Both were heard of just now; a lease is renewed, not doubled.
-    assert_eq!(ann.db.expire(world.now(), i64::MIN).await.unwrap(), 0);
+    assert_eq!(ann.db.end_leases(world.now(), i64::MIN).await.unwrap(), 0);
     ann.db.close_upload(ann.id, second).await.unwrap();
     ann.db.close_upload(ann.id, second).await.unwrap();
+    // However often it is renewed, it does not last for ever.
+    assert_eq!(ann.db.end_leases(i64::MIN, opened).await.unwrap(), 0);
+    assert_eq!(ann.db.end_leases(i64::MIN, opened + 1).await.unwrap(), 1);
+    ann.db.missing(upload(first), Vec::new()).await.unwrap();
     assert_eq!(leases(world).await, 1);
     assert_eq!(ann.db.oldest_lease().await.unwrap(), None);
 }
@@ -123,8 +127,8 @@ async fn the_longest_idle_upload_makes_room_for_the_next(world: &World) {
     }
     hold(ids[3], 3).await;
     // The second was idle longest; bob's is nobody's business.
-    assert_eq!(ann.db.expire(opened + 122_000, i64::MIN).await.unwrap(), 1, "bob's");
-    assert_eq!(ann.db.expire(opened + 122_001, i64::MIN).await.unwrap(), 1, "the third");
+    assert_eq!(ann.db.end_leases(opened + 122_000, i64::MIN).await.unwrap(), 1, "bob's");
+    assert_eq!(ann.db.end_leases(opened + 122_001, i64::MIN).await.unwrap(), 1, "the third");
     assert_eq!(leases(world).await, 2, "the first and the fourth");
     for id in &ids {
         hold(*id, 4).await;

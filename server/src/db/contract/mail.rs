@@ -120,7 +120,7 @@ async fn what_a_recipient_refuses_costs_it_nothing(world: &World) {
     let sent = ann.send(&[&bob, &ann], "seven..").await;
     assert_eq!(sent.recipients[0].state, RecipientState::Refused);
     assert_eq!(bob.used().await, 7, "neither trash nor past versions went for it");
-    assert_eq!(bob.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "nor the upload");
+    assert_eq!(bob.db.end_leases(i64::MAX, i64::MIN).await.unwrap(), 1, "nor the upload");
     let sent = ann.send(&[&bob], "four").await;
     assert_eq!(sent.recipients[0].state, RecipientState::Delivered, "for what fits they go");
     assert_eq!(bob.used().await, 10);

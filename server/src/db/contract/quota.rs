@@ -160,7 +160,7 @@ async fn what_is_refused_evicts_nothing(world: &World) {
     assert_eq!(refused(ann.cp("/live", "/copy").await), Kind::QuotaExceeded);
     assert_eq!(ann.used().await, 80);
     assert!(has_version(&ann, past).await);
-    assert_eq!(ann.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload");
+    assert_eq!(ann.db.end_leases(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload");
     reserve(&ann, 40).await.unwrap();
 }
 
@@ -173,7 +173,7 @@ async fn an_upload_that_brought_nothing_is_left_alone(world: &World) {
     world.later(120_000);
     put(&ann, "/a", 2, 60).await;
     assert_eq!(ann.used().await, 60, "the trash went");
-    assert_eq!(ann.db.expire(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload did not");
+    assert_eq!(ann.db.end_leases(i64::MAX, i64::MIN).await.unwrap(), 1, "the upload did not");
 }
 
 async fn room_is_made_for_a_write_too(world: &World) {

@@ -217,9 +217,9 @@ async fn what_has_run_out_is_swept(world: &World) {
     world.later(86_400_000);
     login(&ann, 2).await;
     // Logging in swept the first one already.
-    assert_eq!(ann.db.expire(0, world.now()).await.unwrap(), 0);
+    assert_eq!(ann.db.end_sessions(world.now()).await.unwrap(), 0);
     world.later(86_400_000 + 1);
-    assert_eq!(ann.db.expire(0, world.now()).await.unwrap(), 1);
+    assert_eq!(ann.db.end_sessions(world.now()).await.unwrap(), 1);
     assert!(found(&ann, 2).await.is_none());
     assert!(matches!(refresh(&ann, 2, 3).await, Refreshed::Unknown));
 }

@@ -77,10 +77,17 @@ impl Upkeep for Sqlite {
         .await
     }
 
-    async fn expire(&self, before: i64, now: i64) -> Result<usize> {
-        self.write_behind("upkeep.expire", move |tx| {
-            Ok(tx.execute("DELETE FROM lease WHERE touched_at < ?1", [before])?
-                + tx.execute("DELETE FROM session WHERE expires_at < ?1", [now])?)
+    async fn end_leases(&self, before: i64, opened_before: i64) -> Result<usize> {
+        self.write_behind("upkeep.end_leases", move |tx| {
+            let sql = "DELETE FROM lease WHERE touched_at < ?1 OR opened_at < ?2";
+            tx.execute(sql, (before, opened_before))
+        })
+        .await
+    }
+
+    async fn end_sessions(&self, now: i64) -> Result<usize> {
+        self.write_behind("upkeep.end_sessions", move |tx| {
+            tx.execute("DELETE FROM session WHERE expires_at < ?1", [now])
         })
         .await
     }
