@@ -182,6 +182,18 @@ impl Error {
         Self::new(Kind::Unavailable, message).with(Detail::Retry(wait))
     }
 
+    /// The same without the figures of a quota, for somebody whose quota it is not.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        match self.kind() {
+            Kind::QuotaExceeded => Self::new(
+                Kind::QuotaExceeded,
+                "there is no room for it in the quota of the account whose tree it is; ask its owner",
+            ),
+            _ => self,
+        }
+    }
+
     /// Names the operation it happened in; the innermost name stays.
     #[must_use]
     pub fn op(mut self, op: &'static str) -> Self {

@@ -125,9 +125,11 @@ impl Files {
     /// Begins a commit.
     pub async fn commit(&self, caller: &Caller, start: CommitStart) -> Result<Commit> {
         self.contents.check_disk()?;
-        let quota = self.db.usage(start.base.account).await?.quota;
         let commit = self.new_commit(caller, &start, false);
-        if let (Some(bytes), Some(quota)) = (start.size, quota)
+        // Of somebody else's tree, it is found out by putting things there.
+        if let Some(bytes) = start.size
+            && start.base.account == caller.account
+            && let Some(quota) = self.db.usage(caller.account).await?.quota
             && bytes > quota
         {
             let message = format!("{bytes} bytes cannot fit into a quota of {quota}");

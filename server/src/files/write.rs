@@ -53,7 +53,8 @@ impl Files {
                 (Place::Through { visitor: *visitor, name }, visitor.owner, visitor.owner)
             }
         };
-        let content = self.contents.write(by, charged, header.size).await?;
+        let content = self.contents.write(by, charged, header.size).await;
+        let content = content.map_err(|error| place.told(error))?;
         Ok(Write { files: self.clone(), place, header, content })
     }
 
@@ -91,10 +92,20 @@ impl Files {
     }
 }
 
+impl Place {
+    /// An error, as whoever writes there may know it.
+    fn told(&self, error: Error) -> Error {
+        match self {
+            Self::Path { .. } => error,
+            Self::Through { .. } => error.discreet(),
+        }
+    }
+}
+
 impl Write {
     /// Takes the next bytes.
     pub async fn push(&mut self, data: bytes::Bytes) -> Result<()> {
-        self.content.push(data).await
+        self.content.push(data).await.map_err(|error| self.place.told(error))
     }
 
     /// Makes the file visible; `request` is asked for when the content is known.
@@ -106,7 +117,8 @@ impl Write {
     ) -> Result<Entry> {
         let Self { files, place, header, content } = self;
         let upload = content.upload();
-        let content = content.finish(size, digest).await?;
+        let content = content.finish(size, digest).await;
+        let content = content.map_err(|error| place.told(error))?;
         let request = request(&content)?;
         let now = files.clock.now();
         let modified_ns = header.modified_ns.unwrap_or(now.saturating_mul(1_000_000));

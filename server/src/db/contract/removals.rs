@@ -10,9 +10,11 @@ stories! {
     a_commit_removes_what_it_says
     what_is_removed_makes_way_for_something_else
     removing_nothing_changes_nothing
-    what_is_removed_of_a_tree_that_nobody_sees_is_told_to_nobody
+    what_was_put_into_a_tree_that_nobody_sees_is_not_removed
+    a_commit_does_not_remove_its_own_base
     a_removal_in_a_commit_has_conditions
     a_folder_in_which_something_has_changed_is_not_removed
+    what_came_where_something_else_was_listed_is_not_removed
     a_removal_in_a_commit_is_undone
     removing_in_anothers_tree_needs_the_right
 }
@@ -94,25 +96,44 @@ async fn removing_nothing_changes_nothing(world: &World) {
         let root = commit(&ann, "/", vec![nothing("")], staged).await;
         assert_eq!(refused(root), Kind::InvalidArgument);
     }
-    let fresh = commit(&ann, "/new", vec![folder("d"), nothing("d"), nothing("e")], true).await;
-    fresh.unwrap();
-    assert_eq!(ann.tree("/new").await, [] as [&str; 0]);
+    commit(&ann, "/new", vec![folder("d"), nothing("e"), nothing("d/f")], true).await.unwrap();
+    assert_eq!(ann.tree("/new").await, ["/new/d"]);
 }
 
-async fn what_is_removed_of_a_tree_that_nobody_sees_is_told_to_nobody(world: &World) {
-    let ann = world.account("ann").await;
+async fn what_was_put_into_a_tree_that_nobody_sees_is_not_removed(world: &World) {
+    let ann = world.account_with("ann", 100).await;
+    ann.put("/mine", &[b'm'; 50]).await;
     let one = ann.content(b"one").await;
     let plan = ann.plan("/new");
     let staged = ann.db.stage_open(plan.clone()).await.unwrap();
     world.told();
-    for some in [vec![file("d/a", one), file("b", one)], vec![nothing("d")]] {
-        ann.db.stage(&staged, &plan, some).await.unwrap();
+    ann.db.stage(&staged, &plan, vec![file("d/a", one), file("b", one)]).await.unwrap();
+    for at in ["d", "b", "d/a"] {
+        let removal = ann.db.stage(&staged, &plan, vec![nothing(at)]).await;
+        assert_eq!(refused(removal), Kind::InvalidArgument, "{at}");
     }
     assert_eq!(world.told(), []);
-    assert!(ann.db.trash(ann.id, None, 9).await.unwrap().is_empty());
-    ann.db.publish(&staged, plan).await.unwrap();
-    assert_eq!(ann.tree("/new").await, ["/new/b"]);
-    assert_eq!(ann.db.trash(ann.id, None, 9).await.unwrap()[0].path.to_string(), "/new/d");
+    // It was not charged yet: nothing of it may be given back.
+    assert_eq!(ann.db.empty_trash(ann.id, None).await.unwrap().bytes, 0);
+    while ann.db.abandon(staged.id, 9).await.unwrap() {}
+    assert_eq!(ann.used().await, 50);
+}
+
+async fn a_commit_does_not_remove_its_own_base(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let one = ann.content(b"one").await;
+    ann.put("/t/a", b"1").await;
+    ann.share("/t", "bob", Right::Write).await;
+    for staged in [false, true] {
+        for entries in [vec![nothing("")], vec![nothing(""), file("x", one)]] {
+            let refusal = commit(&ann, "/t", entries, staged).await;
+            assert_eq!(refused(refusal), Kind::InvalidArgument, "{staged}");
+        }
+    }
+    let entries = vec![nothing(""), folder("x")];
+    let refusal = bob.db.commit(bob.visiting(&ann).plan("/t"), entries).await;
+    assert_eq!(refused(refusal), Kind::InvalidArgument);
+    assert_eq!(ann.tree("/").await, ["/t", "/t/a"]);
 }
 
 async fn a_removal_in_a_commit_has_conditions(world: &World) {
@@ -174,6 +195,29 @@ async fn a_folder_in_which_something_has_changed_is_not_removed(world: &World) {
         assert_eq!(ann.tree("/t").await, ["/t/d", "/t/d/a", "/t/d/own"]);
         ann.rm("/t").await;
         ann.rm("/u").await;
+    }
+}
+
+async fn what_came_where_something_else_was_listed_is_not_removed(world: &World) {
+    let ann = world.account("ann").await;
+    for staged in [false, true] {
+        for came in ["a file", "a folder from elsewhere"] {
+            ann.put("/t/d/a", b"1").await;
+            let as_of = ann.put("/u/precious/b", b"2").await.modseq;
+            let plan = CommitPlan { removals_as_of: Some(as_of), ..ann.plan("/t") };
+            ann.rm("/t/d").await;
+            match came {
+                "a file" => drop(ann.put("/t/d", b"new").await),
+                _ => drop(ann.mv("/u/precious", "/t/d").await.unwrap()),
+            }
+            let removed = match staged {
+                true => ann.stage(plan, vec![nothing("d")]).await,
+                false => ann.db.commit(plan, vec![nothing("d")]).await,
+            };
+            assert_eq!(refused(removed), Kind::Aborted, "{came} {staged}");
+            assert!(ann.stands("/t/d").await, "{came} {staged}");
+            ann.rm("/t").await;
+        }
     }
 }
 

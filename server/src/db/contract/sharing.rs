@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::db::contract::people::{content, file, path, paths, refused, request, version};
+use crate::db::contract::people::{
+    content, file, folder, path, paths, refused, request, symlink, version,
+};
 use crate::db::contract::{World, named, stories};
 use crate::db::{
     AttachmentSource, CommitPlan, EntryKind, FileWrite, MemberChange, NewGrant, Position,
     Relocation, Upload,
 };
-use crate::error::Kind;
+use crate::error::{Kind, Result};
 use crate::model::{AccountId, GroupName, Right, UploadId};
 
 stories! {
@@ -16,6 +18,9 @@ stories! {
     what_is_shared_to_be_read_cannot_be_changed
     what_is_shared_to_be_written_is_written_for_its_owner
     what_is_shared_itself_stays_where_it_is
+    what_is_shared_itself_stays_what_it_is
+    a_commit_tells_nothing_of_a_base_that_is_not_shared
+    what_an_account_may_hold_is_told_to_itself_alone
     nothing_is_moved_from_one_owner_to_another
     a_grant_goes_where_its_entry_goes
     the_higher_of_two_rights_counts
@@ -116,6 +121,65 @@ async fn what_is_shared_itself_stays_where_it_is(world: &World) {
     assert_eq!(ann.tree("/").await, ["/a", "/a/b", "/a/b/file", "/a/b/other", "/c"]);
 }
 
+async fn what_is_shared_itself_stays_what_it_is(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let visit = bob.visiting(&ann);
+    ann.put("/d/file", b"one").await;
+    ann.commit("/d", vec![symlink("link", "there")]).await.unwrap();
+    for at in ["/d/file", "/d/link"] {
+        ann.share(at, "bob", Right::Write).await;
+    }
+    let commit = async |entry| bob.db.commit(visit.plan("/d"), vec![entry]).await;
+    for entry in [symlink("file", "x"), symlink("link", "elsewhere")] {
+        assert_eq!(refused(commit(entry).await), Kind::PermissionDenied);
+    }
+    assert_eq!(refused(visit.put("/d/link", b"two").await), Kind::PermissionDenied);
+    visit.put("/d/file", b"two").await.unwrap();
+    // Where the folder may be written, so may be what is in it.
+    ann.share("/d", "bob", Right::Write).await;
+    commit(symlink("link", "elsewhere")).await.unwrap();
+    visit.put("/d/link", b"three").await.unwrap();
+    assert_eq!(ann.tree("/d").await, ["/d/file", "/d/link"]);
+}
+
+async fn a_commit_tells_nothing_of_a_base_that_is_not_shared(world: &World) {
+    let (ann, bob) = (world.account("ann").await, world.account("bob").await);
+    let etag = ann.put("/secret/file", b"one").await.etag();
+    let visit = bob.visiting(&ann);
+    for base in ["/secret", "/absent"] {
+        let plan = visit.plan(base);
+        for plan in [
+            CommitPlan { if_absent: true, ..plan.clone() },
+            CommitPlan { if_etag: Some(etag), ..plan.clone() },
+            plan,
+        ] {
+            let refusal = bob.db.commit(plan.clone(), vec![folder("x")]).await;
+            assert_eq!(refused(refusal), Kind::NotFound, "{base} {plan:?}");
+            assert_eq!(refused(bob.db.stage_open(plan).await), Kind::NotFound, "{base}");
+        }
+    }
+}
+
+async fn what_an_account_may_hold_is_told_to_itself_alone(world: &World) {
+    let (ann, bob) = (world.account_with("ann", 100).await, world.account("bob").await);
+    let visit = bob.visiting(&ann);
+    ann.mkdir("/a").await;
+    ann.share("/a", "bob", Right::Write).await;
+    let told = |refusal: Result<()>| {
+        let error = refusal.unwrap_err();
+        assert_eq!(error.kind(), Kind::QuotaExceeded);
+        error.message().contains("100") || !error.details().is_empty()
+    };
+    let large = [b'x'; 101];
+    assert!(told(ann.db.reserve(ann.upload(UploadId::new()), 101).await));
+    assert!(!told(visit.put("/a/x", &large).await.map(drop)));
+    let content = bob.content(&large).await;
+    let entries = vec![file("x", content)];
+    assert!(!told(bob.db.commit(visit.plan("/a"), entries).await.map(drop)));
+    let upload = Upload { charged: ann.id, ..bob.upload(UploadId::new()) };
+    assert!(!told(bob.db.reserve(upload, 101).await));
+}
+
 async fn nothing_is_moved_from_one_owner_to_another(world: &World) {
     let (ann, bob) = (world.account("ann").await, world.account("bob").await);
     ann.put("/a/file", b"one").await;
@@ -137,6 +201,7 @@ async fn a_grant_goes_where_its_entry_goes(world: &World) {
     assert_eq!(refused(visit.stat("/c").await), Kind::NotFound);
     ann.mkdir("/c").await;
     assert_eq!(refused(visit.stat("/c").await), Kind::NotFound, "its successor is another entry");
+    assert_eq!(ann.db.highest_right(bob.id, ann.id).await.unwrap(), None);
     assert_eq!(ann.db.grants(ann.id, None, None, 9).await.unwrap().grants, []);
     assert!(ann.db.purge_trash(i64::MAX).await.unwrap());
 }

@@ -1,10 +1,10 @@
 //! Stories of trees: writing files, making folders, preconditions, versions, and who sees what.
 
-use crate::db::FileWrite;
 use crate::db::contract::people::{
     Person, content, file, file_name, folder, refused, symlink, version,
 };
 use crate::db::contract::{World, stories};
+use crate::db::{FileWrite, StagedEntry};
 use crate::error::Kind;
 use crate::model::{Condition, Content, Entry, ManifestKey, Mode, Node, VersionId};
 
@@ -96,6 +96,10 @@ async fn a_mode_that_nobody_named_is_kept(world: &World) {
     let content = ann.content(b"two").await;
     ann.db.write_file(FileWrite { mode, ..ann.writing("/a", content) }).await.unwrap();
     assert_eq!(ann.put("/a", b"three").await.mode.bits(), 0o755);
+    // That of a symlink is nobody's choice.
+    let link = StagedEntry { mode: Mode::parse(0o777, "mode").unwrap(), ..symlink("link", "a") };
+    ann.commit("/", vec![link]).await.unwrap();
+    assert_eq!(ann.put("/link", b"four").await.mode, Mode::FILE);
 }
 
 async fn twins_are_refused_by_name(world: &World) {

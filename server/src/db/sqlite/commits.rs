@@ -24,7 +24,8 @@ use crate::model::{CommitId, Condition, Entry, EntryId, FileName, Mode, Node, Tr
 #[async_trait]
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
-        self.write_in_quota("commits.commit", move |tx| {
+        let is_own = plan.by == plan.base.account;
+        self.write_in_quota("commits.commit", is_own, move |tx| {
             once(tx, plan.by, plan.request.as_ref(), plan.now, |tx| apply(tx, &plan, &entries))
         })
         .await
@@ -55,7 +56,8 @@ impl Commits for Sqlite {
 
     async fn publish(&self, staged: &Staged, plan: CommitPlan) -> Result<CommitOutcome> {
         let staged = staged.clone();
-        self.write_in_quota("commits.publish", move |tx| {
+        let is_own = plan.by == plan.base.account;
+        self.write_in_quota("commits.publish", is_own, move |tx| {
             once(tx, plan.by, plan.request.as_ref(), plan.now, |tx| {
                 end_upload(tx, plan.by, plan.upload)?;
                 match staged.top {
@@ -85,7 +87,8 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     let reach = Reach::of(tx.conn(), plan.by, account)?;
     let inside = reach.require_write(&plan.base);
     let all_inside = inside.is_ok();
-    if entries.is_empty() {
+    // What the base is, is nothing to somebody who may not put anything there.
+    if entries.is_empty() || plan.if_absent || plan.if_etag.is_some() {
         inside?;
     }
     if plan.if_absent && stands(tx, plan)?.is_some() {
@@ -100,14 +103,13 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         }
         _ => HashMap::new(),
     };
-    let mut merge =
-        Merge::below(reach.top(), (account, provenance(plan)), plan.now).sparing(changed);
+    let mut merge = Merge::within(&reach, (account, provenance(plan)), plan.now)?.sparing(changed);
     if all_inside {
         merge.folder(tx, plan.base.path.names())?;
     }
     let mut outcome = CommitOutcome::default();
     for new in entries {
-        let path = plan.base.path.join(&new.path, "entries.path")?;
+        let path = place(plan, new)?;
         if !all_inside {
             // What is in a folder may be shared where the folder is not.
             let at = plan.base.beside(path.clone());
@@ -135,6 +137,14 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     outcome.modseq = journal::latest(tx, account)?;
     outcome.usage = usage(tx, plan)?;
     Ok(outcome)
+}
+
+/// Where an entry goes, within the limits of paths. A commit puts things into its base, which must be there.
+fn place(plan: &CommitPlan, new: &StagedEntry) -> Result<TreePath> {
+    if new.node == NewNode::Nothing && new.path.is_root() {
+        return Err(Error::field("entries.path", "the base of a commit is not removed by it"));
+    }
+    plan.base.path.join(&new.path, "entries.path")
 }
 
 fn usage(tx: &Tx<'_>, plan: &CommitPlan) -> Result<Option<Usage>> {
@@ -213,8 +223,7 @@ fn stage_new(
     let whose = (plan.base.account, provenance(plan));
     let mut merge = Merge::below(top, whose, plan.now).unseen();
     for new in entries {
-        // Also checks that the whole path is within its limits.
-        plan.base.path.join(&new.path, "entries.path")?;
+        place(plan, new)?;
         match new.node {
             // Nothing stands there but what was put before.
             NewNode::Nothing => drop(merge.remove(tx, &new.path, &new.condition)?),
@@ -231,11 +240,11 @@ fn stage_merge(
     entries: &[StagedEntry],
 ) -> Result<()> {
     let sql = "SELECT entries FROM staged_commit WHERE id = ?1";
-    let mut place = one(tx.conn(), sql, [id], |row| row.get("entries"))?.unwrap_or(0);
-    let before = place;
+    let mut next = one(tx.conn(), sql, [id], |row| row.get("entries"))?.unwrap_or(0);
+    let before = next;
     let mut folders = Folders::default();
     for new in entries {
-        let path = plan.base.path.join(&new.path, "entries.path")?;
+        let path = place(plan, new)?;
         let parent = folders.above(tx, plan, &path)?;
         let stands = match (parent, path.split_last()) {
             (Some(parent), Some((name, _))) => child(tx.conn(), parent, name)?,
@@ -252,10 +261,10 @@ fn stage_merge(
         if let NewNode::File(content) = &new.node {
             take(tx, content, provenance(plan))?;
         }
-        staged::insert(tx, (id, place, parent), new)?;
-        place += 1;
+        staged::insert(tx, (id, next, parent), new)?;
+        next += 1;
     }
-    if place > u64::from(plan.merge_entries_max) {
+    if next > u64::from(plan.merge_entries_max) {
         return Err(Error::new(
             Kind::LimitExceeded,
             format!(
@@ -265,7 +274,7 @@ fn stage_merge(
             ),
         ));
     }
-    let staged = usize::try_from(place - before).unwrap_or(usize::MAX);
+    let staged = usize::try_from(next - before).unwrap_or(usize::MAX);
     staged::count(tx, id, (staged, entries.len() - staged), 0)
 }
 

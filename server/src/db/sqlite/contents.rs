@@ -38,7 +38,8 @@ impl Contents for Sqlite {
         if self.read("contents.fits", fits).await? {
             return Ok(());
         }
-        self.write_in_quota("contents.reserve", move |tx| {
+        let is_own = upload.account == upload.charged;
+        self.write_in_quota("contents.reserve", is_own, move |tx| {
             renew_lease(tx, &upload)?;
             quota::require(tx, upload.charged, bytes, upload.now)
         })
@@ -53,7 +54,9 @@ impl Contents for Sqlite {
     }
 
     async fn register(&self, upload: Upload, arrived: Vec<Arrived>) -> Result<()> {
-        self.write_in_quota("contents.register", move |tx| register(tx, &upload, &arrived)).await
+        let is_own = upload.account == upload.charged;
+        let work = move |tx: &mut Tx<'_>| register(tx, &upload, &arrived);
+        self.write_in_quota("contents.register", is_own, work).await
     }
 
     async fn close_upload(&self, account: AccountId, upload: UploadId) -> Result<()> {

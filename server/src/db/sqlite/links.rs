@@ -116,7 +116,7 @@ impl Links for Sqlite {
     }
 
     async fn drop_file(&self, dropped: Dropped) -> Result<Entry> {
-        self.write_in_quota("links.drop_file", move |tx| drop_file(tx, &dropped)).await
+        self.write_in_quota("links.drop_file", false, move |tx| drop_file(tx, &dropped)).await
     }
 
     async fn size_below(&self, entry: EntryId) -> Result<u64> {

@@ -22,7 +22,7 @@ use crate::model::{
 #[async_trait]
 impl Mail for Sqlite {
     async fn send(&self, message: NewMessage) -> Result<SendOutcome> {
-        self.write_in_quota("mail.send", move |tx| {
+        self.write_in_quota("mail.send", true, move |tx| {
             let request = message.request.as_ref();
             once(tx, message.sender, request, message.now, |tx| send(tx, &message))
         })

@@ -2,12 +2,13 @@
 //! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
 //! through here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::{self, Provenance};
 use crate::db::sqlite::entries::{insert_row, keep_version, remove_row};
 use crate::db::sqlite::paths::{by_id, child, sibling, twin};
+use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::encoded;
 use crate::db::sqlite::since::told;
 use crate::db::sqlite::undo::Adjusted;
@@ -33,7 +34,9 @@ pub(super) struct Merge {
     top: EntryId,
     added_bytes: u64,
     adjusted: Vec<Adjusted>,
-    /// Folders that are not removed, each with what has changed in it.
+    /// What was shared itself with whoever puts: only its owner may put something else in its place.
+    fixed: HashSet<EntryId>,
+    /// What is not removed, each with what has changed there.
     spared: HashMap<EntryId, EntryId>,
 }
 
@@ -61,11 +64,21 @@ impl Merge {
             top,
             added_bytes: 0,
             adjusted: Vec::new(),
+            fixed: HashSet::new(),
             spared: HashMap::new(),
         }
     }
 
-    /// Refuses to remove these folders: each has something in it that has changed.
+    /// Into a tree that whoever puts there has this reach in.
+    pub(super) fn within(
+        reach: &Reach<'_>,
+        whose: (AccountId, Provenance),
+        now: i64,
+    ) -> Result<Self> {
+        Ok(Self { fixed: reach.fixed()?, ..Self::below(reach.top(), whose, now) })
+    }
+
+    /// Refuses to remove these: each has come to its place, or has something in it that has changed.
     pub(super) fn sparing(self, spared: HashMap<EntryId, EntryId>) -> Self {
         Self { spared, ..self }
     }
@@ -112,6 +125,10 @@ impl Merge {
         };
         if path.is_root() {
             return Err(Error::field("path", "the root of a tree cannot be removed"));
+        }
+        if self.unseen {
+            // Nothing but what this commit has put there itself, and counts.
+            return Err(named_twice(path));
         }
         if let Some(changed) = self.spared.get(&entry.id) {
             let changed = told(tx.conn(), self.account, *changed)?;
@@ -274,6 +291,12 @@ impl Merge {
                 let (Some(parent), Some(name)) = (stands.parent, stands.name.clone()) else {
                     return Err(folder_stands(path));
                 };
+                if self.fixed.contains(&stands.id) {
+                    let message = format!(
+                        "{path} is what was shared; only its owner may put something of another kind there"
+                    );
+                    return Err(Error::new(Kind::PermissionDenied, message));
+                }
                 let number = self.number(tx)?;
                 remove_row(tx, &stands, (number, self.now))?;
                 self.insert(tx, (parent, &name), new).map(Put::changed)

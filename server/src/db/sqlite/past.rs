@@ -22,7 +22,8 @@ impl Past for Sqlite {
     }
 
     async fn revert(&self, reversion: Reversion) -> Result<Entry> {
-        self.write_in_quota("past.revert", move |tx| {
+        let is_own = reversion.by == reversion.at.account;
+        self.write_in_quota("past.revert", is_own, move |tx| {
             let request = reversion.request.as_ref();
             once(tx, reversion.by, request, reversion.now, |tx| versions::revert(tx, &reversion))
         })
@@ -57,7 +58,8 @@ impl Past for Sqlite {
         let to = undo.clone();
         // The same request may have been answered before, whatever is in its way now.
         let looked = self.read("past.undo_look", move |conn| undo::look(conn, &to)).await.ok();
-        self.write_in_quota("past.undo", move |tx| {
+        let is_own = undo.by == undo.at.account;
+        self.write_in_quota("past.undo", is_own, move |tx| {
             let request = undo.request.as_ref();
             once(tx, undo.by, request, undo.now, |tx| undo::undo(tx, &undo, looked.as_ref()))
         })

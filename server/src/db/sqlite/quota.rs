@@ -59,8 +59,23 @@ struct Evicted {
 }
 
 impl Sqlite {
-    /// Does `work`; where it lacks room that can be made, that is made first.
-    pub(super) async fn write_in_quota<T, F>(&self, op: &'static str, work: F) -> Result<T>
+    /// Does `work`; where it lacks room that can be made, that is made first. What is lacking is told only
+    /// to whoever writes into their own tree.
+    pub(super) async fn write_in_quota<T, F>(
+        &self,
+        op: &'static str,
+        is_own: bool,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    {
+        let done = self.write_making_room(op, work).await;
+        if is_own { done } else { done.map_err(Error::discreet) }
+    }
+
+    async fn write_making_room<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
@@ -127,7 +142,6 @@ impl Noted {
         tx: &mut Tx<'_>,
         job: &(impl Fn(&mut Tx<'_>) -> Result<T> + ?Sized),
     ) -> Result<T> {
-        (tx.lacks, tx.upload) = (Vec::new(), None);
         let outcome = job(tx);
         self.lacks = std::mem::take(&mut tx.lacks);
         self.undone = outcome.is_ok() && !self.lacks.is_empty();
@@ -442,7 +456,7 @@ mod tests {
         };
         assert!(can(1).await && can(FILES as i64 * 10).await);
         assert!(!can(FILES as i64 * 10 + 1).await);
-        db.write_in_quota("test", move |tx| super::charge(tx, account, 1, 2)).await.unwrap();
+        db.write_in_quota("test", true, move |tx| super::charge(tx, account, 1, 2)).await.unwrap();
         assert!(!can(1).await, "all of the trash went for it");
     }
 }

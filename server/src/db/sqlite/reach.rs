@@ -4,7 +4,7 @@
 //!
 //! What may not be read is not found, like what is not there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -66,12 +66,39 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// The most that is allowed anywhere in the tree.
-    pub(super) fn highest(&self) -> Option<Right> {
-        match &self.granted {
-            None => Some(Right::Write),
-            Some(granted) => granted.values().max().copied(),
+    /// The most that is allowed anywhere in the tree; what was granted on something in the trash is not.
+    pub(super) fn highest(&self, account: AccountId) -> Result<Option<Right>> {
+        let Some(granted) = &self.granted else { return Ok(Some(Right::Write)) };
+        let mut upwards = Upwards::new(self.conn, account)?;
+        let mut highest = None;
+        for (entry, right) in granted {
+            if Some(*right) > highest && upwards.place(*entry)?.is_some() {
+                highest = Some(*right);
+            }
         }
+        Ok(highest)
+    }
+
+    /// What may be changed and not taken from its place: it is shared itself, and no folder above it is.
+    pub(super) fn fixed(&self) -> Result<HashSet<EntryId>> {
+        let mut fixed = HashSet::new();
+        for (entry, right) in self.granted.iter().flatten() {
+            if *right == Right::Write && !self.is_in_writable(*entry)? {
+                fixed.insert(*entry);
+            }
+        }
+        Ok(fixed)
+    }
+
+    fn is_in_writable(&self, entry: EntryId) -> Result<bool> {
+        let mut next = by_id(self.conn, entry)?.and_then(|entry| entry.parent);
+        while let Some(folder) = next {
+            if self.on(folder) == Some(Right::Write) {
+                return Ok(true);
+            }
+            next = by_id(self.conn, folder)?.and_then(|folder| folder.parent);
+        }
+        Ok(false)
     }
 
     /// What stands at a path, if it may be read.

@@ -41,7 +41,7 @@ impl Tree for Sqlite {
     }
 
     async fn highest_right(&self, by: AccountId, account: AccountId) -> Result<Option<Right>> {
-        self.read("tree.highest_right", move |conn| Ok(Reach::of(conn, by, account)?.highest()))
+        self.read("tree.highest_right", move |conn| Reach::of(conn, by, account)?.highest(account))
             .await
     }
 
@@ -93,7 +93,8 @@ impl Tree for Sqlite {
     }
 
     async fn write_file(&self, write: FileWrite) -> Result<Entry> {
-        self.write_in_quota("tree.write_file", move |tx| {
+        let is_own = write.by == write.at.account;
+        self.write_in_quota("tree.write_file", is_own, move |tx| {
             once(tx, write.by, write.request.as_ref(), write.now, |tx| write_file(tx, &write))
         })
         .await
@@ -124,7 +125,8 @@ impl Tree for Sqlite {
     }
 
     async fn copy_entry(&self, relocation: Relocation) -> Result<Entry> {
-        self.write_in_quota("tree.copy", move |tx| {
+        let is_own = relocation.by == relocation.target.account;
+        self.write_in_quota("tree.copy", is_own, move |tx| {
             let to = &relocation;
             once(tx, to.by, to.request.as_ref(), to.now, |tx| copy_entry(tx, to))
         })
@@ -186,6 +188,7 @@ fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
     let reach = Reach::of(tx.conn(), *by, at.account)?;
     reach.require_write(at)?;
     let stands = reach.find(&at.path)?;
+    let stands = stands.filter(|entry| matches!(entry.node, Node::File { .. }));
     let mode = write.mode.or(stands.map(|entry| entry.mode)).unwrap_or(Mode::FILE);
     let new = StagedEntry {
         path: TreePath::default(),
@@ -196,7 +199,7 @@ fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
         condition: write.condition,
     };
     end_upload(tx, *by, write.upload)?;
-    let mut merge = Merge::below(reach.top(), (at.account, Provenance::SentBy(*by)), write.now);
+    let mut merge = Merge::within(&reach, (at.account, Provenance::SentBy(*by)), write.now)?;
     let put = merge.put(tx, &at.path, &new)?;
     merge.charge(tx)?;
     Ok(put.entry)

@@ -281,6 +281,7 @@ impl Loop {
         if self.apart > 0 {
             self.statement("SAVEPOINT job")?;
         }
+        (tx.lacks, tx.upload) = (Vec::new(), None);
         let (touched, rows) = (tx.touched.len(), self.conn.total_changes());
         if job.run(tx) {
             // SQLite may have ended the transaction under a job that did not mind.
