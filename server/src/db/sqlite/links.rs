@@ -15,7 +15,7 @@ use crate::db::sqlite::paths::{Upwards, by_id, sibling};
 use crate::db::sqlite::reach::Reach;
 use crate::db::sqlite::rows::{FOLDER, all, one};
 use crate::db::sqlite::writer::Tx;
-use crate::db::sqlite::{Sqlite, drops};
+use crate::db::sqlite::{Sqlite, drops, measure};
 use crate::db::{
     Dropped, Link, LinkUse, Links, NewLink, NewNode, StagedEntry, TICKET_IDLE_MS, Ticket,
 };
@@ -120,7 +120,11 @@ impl Links for Sqlite {
     }
 
     async fn size_below(&self, entry: EntryId) -> Result<u64> {
-        self.read("links.size_below", move |conn| size_below(conn, entry)).await
+        self.read_long("links.size_below", move |conn| match by_id(conn, entry)? {
+            Some(entry) => measure::bytes_below(conn, &entry),
+            None => Ok(0),
+        })
+        .await
     }
 }
 
@@ -290,25 +294,4 @@ fn drop_file(tx: &mut Tx<'_>, dropped: &Dropped) -> Result<Entry> {
     let sql = "UPDATE ticket SET touched_at = max(touched_at, ?2) WHERE hash = ?1";
     tx.execute(sql, (dropped.ticket, dropped.now))?;
     Ok(put.entry)
-}
-
-fn size_below(conn: &Connection, top: EntryId) -> Result<u64> {
-    let Some(entry) = by_id(conn, top)? else {
-        return Ok(0);
-    };
-    let mut bytes = entry.node.size();
-    let mut folders = if entry.node.is_folder() { vec![top] } else { Vec::new() };
-    while let Some(folder) = folders.pop() {
-        let sql = "SELECT id, kind, coalesce(size, 0) FROM entry WHERE parent = ?1 AND removed = 0";
-        let below = all(conn, sql, [folder], |row| {
-            Ok((row.get::<_, EntryId>(0)?, row.get::<_, i64>(1)?, row.get::<_, u64>(2)?))
-        })?;
-        for (id, kind, size) in below {
-            bytes += size;
-            if kind == FOLDER {
-                folders.push(id);
-            }
-        }
-    }
-    Ok(bytes)
 }

@@ -3,53 +3,74 @@
 use rusqlite::{Connection, Row};
 
 use crate::db::sqlite::quota;
-use crate::db::sqlite::rows::{FILE, FOLDER, all, all_once, one};
+use crate::db::sqlite::rows::{FILE, FOLDER, SYMLINK, all, all_once, one};
 use crate::db::{Holdings, Measure, Stock};
 use crate::error::{Error, Result};
-use crate::model::{AccountId, Entry, EntryId};
+use crate::model::{AccountId, Entry, EntryId, Node};
 
 /// What is at and below an entry, without what was removed.
 pub(super) fn below(conn: &Connection, top: &Entry) -> Result<Measure> {
     let mut measure = Measure::default();
-    let mut add = |id: EntryId, kind: i64, size: u64| -> Result<Option<EntryId>> {
-        match kind {
-            FILE => {
-                measure.files += 1;
-                measure.bytes += size;
-                let sql = "SELECT coalesce(sum(size), 0) FROM version WHERE entry = ?1";
-                measure.version_bytes += one(conn, sql, [id], |row| row.get(0))?.unwrap_or(0);
-            }
-            FOLDER => {
-                measure.folders += 1;
-                return Ok(Some(id));
-            }
-            _ => measure.symlinks += 1,
-        }
-        Ok(None)
-    };
-    let kind = if top.node.is_folder() { FOLDER } else { FILE };
-    let mut folders: Vec<EntryId> = Vec::new();
     match &top.node {
-        crate::model::Node::Symlink { .. } => add(top.id, 0, 0)?,
-        node => add(top.id, kind, node.size())?,
-    }
-    .into_iter()
-    .for_each(|id| folders.push(id));
-    while let Some(folder) = folders.pop() {
-        let sql = "SELECT id, kind, coalesce(size, 0) FROM entry WHERE parent = ?1 AND removed = 0";
-        let rows = all(conn, sql, [folder], |row| {
-            Ok((row.get::<_, EntryId>(0)?, row.get::<_, i64>(1)?, row.get::<_, u64>(2)?))
-        })?;
-        for (id, kind, size) in rows {
-            folders.extend(add(id, kind, size)?);
+        Node::Folder => measure.folders = 1,
+        Node::Symlink { .. } => measure.symlinks = 1,
+        Node::File { content, .. } => {
+            (measure.files, measure.bytes) = (1, content.size);
+            let sql = "SELECT coalesce(sum(size), 0) FROM version WHERE entry = ?1";
+            measure.version_bytes = one(conn, sql, [top.id], first)?.unwrap_or(0);
         }
     }
+    each_folder(conn, top, |folder| {
+        let sql = "SELECT count(*) FILTER (WHERE kind = ?2), count(*) FILTER (WHERE kind = ?3),
+                          count(*) FILTER (WHERE kind = ?4), coalesce(sum(size), 0)
+                   FROM entry WHERE parent = ?1 AND removed = 0";
+        let sums = one(conn, sql, (folder, FILE, FOLDER, SYMLINK), |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get(3)?))
+        })?;
+        let (files, folders, symlinks, bytes): (_, _, _, u64) = sums.unwrap_or_default();
+        measure.files += files;
+        measure.folders += folders;
+        measure.symlinks += symlinks;
+        measure.bytes += bytes;
+        let sql = "SELECT coalesce(sum(v.size), 0) FROM entry AS e
+                   JOIN version AS v ON v.entry = e.id WHERE e.parent = ?1 AND e.removed = 0";
+        measure.version_bytes += one(conn, sql, [folder], first)?.unwrap_or(0);
+        Ok(())
+    })?;
     Ok(measure)
+}
+
+/// Bytes of the files at and below an entry, without what was removed.
+pub(super) fn bytes_below(conn: &Connection, top: &Entry) -> Result<u64> {
+    let mut bytes = top.node.size();
+    each_folder(conn, top, |folder| {
+        let sql = "SELECT coalesce(sum(size), 0) FROM entry WHERE parent = ?1 AND removed = 0";
+        bytes += one(conn, sql, [folder], first)?.unwrap_or(0);
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
+fn each_folder(
+    conn: &Connection,
+    top: &Entry,
+    mut visit: impl FnMut(EntryId) -> Result<()>,
+) -> Result<()> {
+    let mut folders = if top.node.is_folder() { vec![top.id] } else { Vec::new() };
+    while let Some(folder) = folders.pop() {
+        visit(folder)?;
+        let sql = "SELECT id FROM entry WHERE parent = ?1 AND removed = 0 AND kind = ?2";
+        folders.extend(all(conn, sql, (folder, FOLDER), |row| row.get::<_, EntryId>(0))?);
+    }
+    Ok(())
+}
+
+fn first(row: &Row<'_>) -> rusqlite::Result<u64> {
+    row.get(0)
 }
 
 /// What an account's bytes consist of.
 pub(super) fn holdings(conn: &Connection, account: AccountId) -> Result<Holdings> {
-    let first = |row: &Row<'_>| row.get::<_, u64>(0);
     let sum = |sql: &str| Ok::<_, Error>(one(conn, sql, [account], first)?.unwrap_or(0));
     let versions = sum("SELECT coalesce(sum(size), 0) FROM version WHERE account = ?1")?;
     let trash = trash(conn, account)?;

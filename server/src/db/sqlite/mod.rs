@@ -114,6 +114,16 @@ impl Sqlite {
         self.readers.run(op, read).await
     }
 
+    /// A reading that takes as long as there are rows: not all of the connections are lent to such.
+    async fn read_long<T, F>(&self, op: &'static str, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        turn().await;
+        self.readers.run_long(op, read).await
+    }
+
     async fn write<T, F>(&self, op: &'static str, work: F) -> Result<T>
     where
         T: Send + 'static,

@@ -42,7 +42,7 @@ impl Past for Sqlite {
     async fn restore(&self, restoration: Restoration) -> Result<Listed> {
         let to = restoration.clone();
         // A look at all that is below; the writer must not stand still for so long.
-        let fits = self.read("past.restore_fits", move |conn| trash::fits(conn, &to)).await?;
+        let fits = self.read_long("past.restore_fits", move |conn| trash::fits(conn, &to)).await?;
         self.write("past.restore", move |tx| {
             let (to, request) = (&restoration, restoration.request.as_ref());
             once(tx, to.account, request, to.now, |tx| trash::restore(tx, to, fits))

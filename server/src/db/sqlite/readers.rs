@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::db::sqlite::configure;
 use crate::error::{Error, Result};
@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     free: Arc<Semaphore>,
+    /// Of those, how many may be lent for long.
+    long: Arc<Semaphore>,
 }
 
 impl Readers {
@@ -30,11 +32,36 @@ impl Readers {
             })
             .collect::<Result<Vec<_>>>()?;
         let free = Arc::new(Semaphore::new(connections.len()));
-        Ok(Self { idle: Arc::new(Mutex::new(connections)), free })
+        let long = Arc::new(Semaphore::new((count / 2).max(1)));
+        Ok(Self { idle: Arc::new(Mutex::new(connections)), free, long })
     }
 
     /// Runs `read` in a transaction of its own.
     pub(super) async fn run<T, F>(&self, op: &'static str, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.lend(op, None, read).await
+    }
+
+    /// The same, where it may take seconds: whoever only logs in does not wait for it.
+    pub(super) async fn run_long<T, F>(&self, op: &'static str, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let long = Arc::clone(&self.long).acquire_owned().await;
+        let long = long.map_err(|error| Error::internal(op, error))?;
+        self.lend(op, Some(long), read).await
+    }
+
+    async fn lend<T, F>(
+        &self,
+        op: &'static str,
+        long: Option<OwnedSemaphorePermit>,
+        read: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -44,7 +71,7 @@ impl Readers {
         let idle = Arc::clone(&self.idle);
         let task = tokio::task::spawn_blocking(move || {
             // Moved in: the connection stays ours until the reading ends, even if the caller leaves.
-            let _permit = permit;
+            let _permits = (permit, long);
             let conn = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(conn) = conn else {
                 return Err(Error::internal(op, "more permits than connections"));

@@ -85,7 +85,7 @@ impl Tree for Sqlite {
 
     async fn measure(&self, by: By, at: &At) -> Result<Measure> {
         let at = at.clone();
-        self.read("tree.measure", move |conn| {
+        self.read_long("tree.measure", move |conn| {
             let top = Reach::of(conn, by, at.account)?.required(&at)?;
             measure::below(conn, &top)
         })
@@ -116,7 +116,7 @@ impl Tree for Sqlite {
     async fn move_entry(&self, relocation: Relocation) -> Result<Entry> {
         let to = relocation.clone();
         // A look at all that is below; the writer must not stand still for so long.
-        let fits = self.read("tree.move_fits", move |conn| fits(conn, &to)).await?;
+        let fits = self.read_long("tree.move_fits", move |conn| fits(conn, &to)).await?;
         self.write("tree.move", move |tx| {
             let to = &relocation;
             once(tx, to.by, to.request.as_ref(), to.now, |tx| move_entry(tx, to, fits))
