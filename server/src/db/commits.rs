@@ -84,7 +84,7 @@ pub struct CommitOutcome {
     /// Entries that stood as they were sent.
     pub unchanged: u64,
     /// The entries as they stand now, in the order of the plan, without those that were to be removed; only
-    /// for a commit in one transaction.
+    /// for a commit in one transaction, and none where their extended attributes are too much to be told.
     pub entries: Vec<Listed>,
     /// The account's number of it.
     pub modseq: Modseq,

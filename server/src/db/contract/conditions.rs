@@ -1,9 +1,9 @@
 //! Stories of changes that happen only if an entry is what it was taken for, and of extended attributes,
 //! which are changes like others.
 
-use crate::db::contract::people::{Person, file, folder, refused, symlink};
+use crate::db::contract::people::{Person, file, folder, refused, relative, symlink};
 use crate::db::contract::{World, stories};
-use crate::db::{CommitPlan, FileWrite, Relocation, Removal, StagedEntry, Undo};
+use crate::db::{CommitPlan, FileWrite, Position, Relocation, Removal, StagedEntry, Undo};
 use crate::error::{Kind, Result};
 use crate::model::{Condition, Entry, Etag, Modseq, Xattrs};
 
@@ -21,6 +21,7 @@ stories! {
     attributes_are_kept_and_compared
     attributes_come_along
     attributes_come_back
+    many_extended_attributes_stay_within_bounds
 }
 
 fn etag(entry: &Entry) -> Condition {
@@ -266,4 +267,46 @@ async fn attributes_come_back(world: &World) {
     assert_eq!(undo().await, first, "with the content");
     let versions = ann.db.file_versions(ann.id, &ann.at("/t/x"), None, 9).await.unwrap();
     assert_eq!(Some(versions[1].xattrs.clone()), xattrs(&[("user.a", "2")]));
+}
+
+async fn many_extended_attributes_stay_within_bounds(world: &World) {
+    let ann = world.account("ann").await;
+    let one = ann.content(b"one").await;
+    let large = "x".repeat(60 << 10);
+    let noted =
+        |at: String| StagedEntry { xattrs: xattrs(&[("user.a", &large)]), ..file(&at, one) };
+    let some = |count| (0..count).map(|n| noted(format!("{n:04}"))).collect::<Vec<_>>();
+    // Too much for an answer, and for a page of a list.
+    let outcome = ann.commit("/t", some(40)).await.unwrap();
+    assert_eq!((outcome.changed, outcome.entries.len()), (40, 0));
+    let (mut from, mut listed, mut pages) = (Position::Start, Vec::new(), 0);
+    loop {
+        let page = ann.db.list(ann.id.into(), &ann.at("/t"), true, from, 100).await.unwrap();
+        listed.extend(page.entries.iter().map(|listed| listed.path.to_string()));
+        pages += 1;
+        match page.entries.last() {
+            Some(last) if page.more => from = Position::After(last.path.clone()),
+            _ => break,
+        }
+    }
+    assert_eq!(listed, (0..40).map(|n| format!("/t/{n:04}")).collect::<Vec<_>>());
+    assert_eq!(pages, 2);
+    // And for a merge, which has all of them in memory.
+    let plan = CommitPlan { merge_entries_max: 9_999, ..ann.plan("/t") };
+    let staged = ann.db.stage_open(plan.clone()).await.unwrap();
+    let mut refusals = 0;
+    for part in 0..12 {
+        let entries = some(100).into_iter().map(|new| {
+            let path = relative(&format!("{part}-{}", &new.path.to_string()[1..]));
+            StagedEntry { path, ..new }
+        });
+        match ann.db.stage(&staged, &plan, entries.collect()).await {
+            Ok(()) => assert!(part < 10),
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::LimitExceeded);
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!(refusals, 2, "10 times 100 times 60 KiB is less than 64 MiB");
 }

@@ -299,6 +299,7 @@ CREATE TABLE staged_commit (
   base BLOB,
   -- Being dropped, some rows at a time: it can no longer be published.
   abandoned INTEGER NOT NULL DEFAULT 0,
+  -- Bytes: of a new tree, of its files; of a merge, of the extended attributes that it changes.
   size INTEGER NOT NULL DEFAULT 0,
   entries INTEGER NOT NULL DEFAULT 0,
   unchanged INTEGER NOT NULL DEFAULT 0,

@@ -21,6 +21,12 @@ use crate::db::{CommitOutcome, CommitPlan, Commits, NewNode, Staged, StagedEntry
 use crate::error::{Error, Kind, Result};
 use crate::model::{CommitId, Condition, Entry, EntryId, FileName, Mode, Node, TreePath, Xattrs};
 
+/// Extended attributes that a merge may change: all of them are in memory when it is published.
+const MERGE_XATTRS_BYTES_MAX: u64 = 64 << 20;
+
+/// Extended attributes of the entries that an answer names: it stays below the 4 MiB that clients take.
+const TOLD_XATTRS_BYTES_MAX: usize = 1 << 20;
+
 #[async_trait]
 impl Commits for Sqlite {
     async fn commit(&self, plan: CommitPlan, entries: Vec<StagedEntry>) -> Result<CommitOutcome> {
@@ -107,7 +113,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
     if all_inside {
         merge.folder(tx, plan.base.path.names())?;
     }
-    let mut outcome = CommitOutcome::default();
+    let (mut outcome, mut told_bytes) = (CommitOutcome::default(), 0);
     for new in entries {
         let path = place(plan, new)?;
         if !all_inside {
@@ -123,7 +129,10 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
             _ => {
                 let put = merge.put(tx, &path, new)?;
                 let changed = put.changed;
-                outcome.entries.push(put.at(path));
+                told_bytes += put.entry.xattrs.bytes();
+                if told_bytes <= TOLD_XATTRS_BYTES_MAX {
+                    outcome.entries.push(put.at(path));
+                }
                 changed
             }
         };
@@ -131,6 +140,9 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
             true => outcome.changed += 1,
             false => outcome.unchanged += 1,
         }
+    }
+    if told_bytes > TOLD_XATTRS_BYTES_MAX {
+        outcome.entries.clear();
     }
     merge.charge(tx)?;
     undo::note(tx, plan, before, merge.adjusted())?;
@@ -239,9 +251,10 @@ fn stage_merge(
     id: CommitId,
     entries: &[StagedEntry],
 ) -> Result<()> {
-    let sql = "SELECT entries FROM staged_commit WHERE id = ?1";
-    let mut next = one(tx.conn(), sql, [id], |row| row.get("entries"))?.unwrap_or(0);
-    let before = next;
+    let sql = "SELECT entries, size FROM staged_commit WHERE id = ?1";
+    let staged = one(tx.conn(), sql, [id], |row| Ok((row.get(0)?, row.get::<_, u64>(1)?)))?;
+    let (mut next, bytes_before) = staged.unwrap_or_default();
+    let (before, mut bytes) = (next, 0);
     let mut folders = Folders::default();
     for new in entries {
         let path = place(plan, new)?;
@@ -263,6 +276,14 @@ fn stage_merge(
         }
         staged::insert(tx, (id, next, parent), new)?;
         next += 1;
+        bytes += new.xattrs.as_ref().map_or(0, |xattrs| xattrs.bytes() as u64);
+    }
+    if bytes_before + bytes > MERGE_XATTRS_BYTES_MAX {
+        let message = format!(
+            "more than 64 MiB of extended attributes of {} would change at once; put its folders one by one",
+            plan.base
+        );
+        return Err(Error::new(Kind::LimitExceeded, message));
     }
     if next > u64::from(plan.merge_entries_max) {
         return Err(Error::new(
@@ -275,7 +296,7 @@ fn stage_merge(
         ));
     }
     let staged = usize::try_from(next - before).unwrap_or(usize::MAX);
-    staged::count(tx, id, (staged, entries.len() - staged), 0)
+    staged::count(tx, id, (staged, entries.len() - staged), bytes)
 }
 
 /// The folder that entries are put into, found once for those that share it.

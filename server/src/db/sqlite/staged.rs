@@ -128,7 +128,7 @@ pub(super) fn abandon(tx: &mut Tx<'_>, id: CommitId, rows: usize) -> Result<bool
     let sql = "SELECT top FROM staged_commit WHERE id = ?1";
     let top: Option<EntryId> = one(tx.conn(), sql, [id], |row| row.get(0))?.flatten();
     if let Some(top) = top
-        && !drop_leaves(tx, top, rows, |tx, id| drop_row(tx, id).map(drop))?
+        && !drop_leaves(tx, top, rows, |tx, id| Ok(drop_row(tx, id)?.0))?
     {
         return Ok(true);
     }

@@ -199,23 +199,25 @@ pub(super) fn purge(
     let (mut freed, mut left) = (0, rows);
     let whole = drop_leaves(tx, top, rows, |tx, id| {
         leave_tombstone(tx, &mut upwards, id)?;
-        freed += drop_row(tx, id)?;
-        left -= 1;
-        Ok(())
+        let (rows, bytes) = drop_row(tx, id)?;
+        freed += bytes;
+        left = left.saturating_sub(rows);
+        Ok(rows)
     })?;
     quota::release(tx, account, freed)?;
     Ok(Purged { whole, freed, left })
 }
 
-/// Takes up to `rows` rows from the leaves of a tree up; whether the top is gone.
+/// Takes about `rows` rows from the leaves of a tree up, of which each says how many it was; whether the top
+/// is gone.
 pub(super) fn drop_leaves(
     tx: &Tx<'_>,
     top: EntryId,
-    rows: usize,
-    mut drop_leaf: impl FnMut(&Tx<'_>, EntryId) -> Result<()>,
+    mut rows: usize,
+    mut drop_leaf: impl FnMut(&Tx<'_>, EntryId) -> Result<usize>,
 ) -> Result<bool> {
     let mut path = vec![top];
-    for _ in 0..rows {
+    while rows > 0 {
         while let Some(folder) = path.last() {
             let sql = "SELECT id FROM entry WHERE parent = ?1 LIMIT 1";
             match one(tx.conn(), sql, [folder], |row| row.get(0))? {
@@ -226,18 +228,18 @@ pub(super) fn drop_leaves(
         let Some(leaf) = path.pop() else {
             return Ok(true);
         };
-        drop_leaf(tx, leaf)?;
+        rows = rows.saturating_sub(drop_leaf(tx, leaf)?);
     }
     Ok(path.is_empty())
 }
 
-/// Deletes one entry that has no children, with its versions; bytes that this sets free.
-pub(super) fn drop_row(tx: &Tx<'_>, id: EntryId) -> Result<u64> {
+/// Deletes one entry that has no children, with its versions; rows, and bytes that this sets free.
+pub(super) fn drop_row(tx: &Tx<'_>, id: EntryId) -> Result<(usize, u64)> {
     let size = |row: &Row<'_>| row.get::<_, Option<u64>>(0);
     let mut sizes =
         all(tx.conn(), "DELETE FROM version WHERE entry = ?1 RETURNING size", [id], size)?;
     sizes.extend(all(tx.conn(), "DELETE FROM entry WHERE id = ?1 RETURNING size", [id], size)?);
-    Ok(sizes.into_iter().flatten().sum())
+    Ok((sizes.len().max(1), sizes.into_iter().flatten().sum()))
 }
 
 /// Forgets the oldest tombstones; accounts remember up to where they have none. How many went.

@@ -122,19 +122,19 @@ impl Upkeep for Sqlite {
 
     async fn references(&self, visit: Visit) -> Result<()> {
         let mut visit = visit;
-        self.read("upkeep.references", move |conn| references(conn, &mut visit)).await
+        self.read_long("upkeep.references", move |conn| references(conn, &mut visit)).await
     }
 
     async fn held(&self) -> Result<Held> {
-        self.read("upkeep.held", held).await
+        self.read_long("upkeep.held", held).await
     }
 
     async fn holdings(&self, account: AccountId) -> Result<Holdings> {
-        self.read("upkeep.holdings", move |conn| measure::holdings(conn, account)).await
+        self.read_long("upkeep.holdings", move |conn| measure::holdings(conn, account)).await
     }
 
     async fn stock(&self) -> Result<Stock> {
-        self.read("upkeep.stock", measure::stock).await
+        self.read_long("upkeep.stock", measure::stock).await
     }
 
     async fn oldest_lease(&self) -> Result<Option<i64>> {
@@ -186,7 +186,7 @@ impl Upkeep for Sqlite {
             let delete = move |tx: &mut Tx<'_>| delete_contents(tx, before, rows);
             let some = self.write_behind("upkeep.delete_contents", delete).await?;
             deleted += some;
-            if some < rows {
+            if some == 0 {
                 break;
             }
         }
@@ -436,10 +436,22 @@ const REFERRED: &str = "(EXISTS (SELECT 1 FROM entry WHERE entry.content = conte
 fn delete_contents(tx: &Tx<'_>, before: i64, rows: usize) -> Result<usize> {
     let before = marked_before(tx, before)?;
     let sql = format!(
-        "DELETE FROM content WHERE key IN (
-           SELECT key FROM content WHERE unreferenced_at <= ?1 AND NOT {REFERRED} LIMIT ?2)"
+        "SELECT key, (SELECT count(*) FROM segment WHERE segment.content = content.key)
+         FROM content WHERE unreferenced_at <= ?1 AND NOT {REFERRED} LIMIT ?2"
     );
-    tx.execute(&sql, (before, rows))
+    let dead = all(tx.conn(), &sql, (before, rows), |row| {
+        Ok((row.get::<_, ManifestKey>(0)?, row.get::<_, usize>(1)?))
+    })?;
+    let (mut gone, mut left) = (0, rows);
+    for (key, segments) in dead {
+        if left == 0 {
+            break;
+        }
+        // Its segments go with it.
+        gone += tx.execute("DELETE FROM content WHERE key = ?1", [key])?;
+        left = left.saturating_sub(1 + segments);
+    }
+    Ok(gone)
 }
 
 /// Contents that nothing refers to and that are not marked yet, among some after `after`; where to go on.

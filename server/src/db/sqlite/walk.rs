@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use crate::db::sqlite::journal;
 use crate::db::sqlite::paths::sibling;
 use crate::db::sqlite::reach::Reach;
-use crate::db::sqlite::rows::{ENTRY, all, entry};
+use crate::db::sqlite::rows::{ENTRY, entry, prepared};
 use crate::db::{Finding, Listed, Listing, Position};
 use crate::error::{Error, Result};
 use crate::model::{At, By, Entry, EntryId, FileName, Filter, Node, TreePath};
@@ -17,6 +17,8 @@ const FETCHED: usize = 512;
 const PAGE_BYTES: usize = 2 << 20;
 /// Entries that a page of a search looks at: about 20 ms of a reader.
 const LOOKED_AT: usize = 20_000;
+/// Extended attributes that are fetched at once from one folder; each entry has up to 64 KiB of them.
+const FETCHED_BYTES: usize = 1 << 20;
 /// What an entry takes besides.
 const ENTRY_BYTES: usize = 256;
 
@@ -188,14 +190,21 @@ fn fetch(conn: &Connection, folder: &mut Folder, limit: usize) -> Result<()> {
         "SELECT {ENTRY}, name_key FROM entry WHERE parent = ?1 AND name_key > ?2 AND removed = 0
          ORDER BY name_key LIMIT ?3"
     );
-    let mut rows = all(conn, &sql, (folder.id, &folder.after, limit), |row| {
-        Ok((entry(row)?, row.get::<_, String>("name_key")?))
-    })?;
-    folder.exhausted = rows.len() < limit;
-    if let Some((_, key)) = rows.last() {
-        folder.after.clone_from(key);
+    let mut statement = prepared(conn, &sql)?;
+    let mut rows = statement.query((folder.id, &folder.after, limit))?;
+    let (mut fetched, mut bytes) = (Vec::new(), 0);
+    folder.exhausted = true;
+    while let Some(row) = rows.next()? {
+        let entry = entry(row)?;
+        bytes += entry.xattrs.bytes();
+        fetched.push(entry);
+        if fetched.len() == limit || bytes >= FETCHED_BYTES {
+            folder.after = row.get("name_key")?;
+            folder.exhausted = false;
+            break;
+        }
     }
-    rows.reverse();
-    folder.fetched = rows.into_iter().map(|(entry, _)| entry).collect();
+    fetched.reverse();
+    folder.fetched = fetched;
     Ok(())
 }
