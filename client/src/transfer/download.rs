@@ -1,6 +1,7 @@
-//! Brings contents here. Chunks come by several calls at once and are handed on in order; each is
-//! verified before anybody sees it, and all of them together against the content's digest. What is in
-//! memory is bounded by one budget for all contents that are on their way.
+//! Brings contents here. Chunks come by several calls at once; each is verified before anybody sees it, and
+//! all of them together, in order, against the content's digest. In a file each is written as soon as it is
+//! verified, so that it is there when this is run again. What is in memory is bounded by one budget for all
+//! contents that are on their way.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,18 +23,18 @@ use super::chunk::{ChunkRef, Digest};
 use super::fill::joined;
 use super::manifest::{self, Wanted};
 use super::sparse::Zeros;
-use super::whole::{Whole, kept};
+use super::whole::{Sink, Whole, kept};
 use crate::connect::{Patience, Session};
 use crate::error::{Error, Result};
 use crate::output::Progress;
 
-/// Bytes that have arrived, or are asked for, and are not written yet.
+/// Bytes that have arrived, or are asked for, and are not hashed as a whole yet.
 const BUDGET_BYTES: usize = 64 << 20;
 
 /// Bytes that one call asks for.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
-/// Calls that a content may be ahead of what is written of it.
+/// Calls that a content may be ahead of what is hashed of it.
 const SEGMENTS_AHEAD: usize = 16;
 
 /// A content up to this size comes by one call, without its list of chunks, and is verified as a whole.
@@ -94,11 +95,12 @@ impl Downloads {
         let received = length(&missing);
         progress.add(wanted.size - received);
         let mut whole = Whole::new(into, &zeros);
-        let mut segments = pin!(self.segments(wanted, missing));
+        let sink = Arc::new(Sink::new(into).map_err(failed)?);
+        let mut segments = pin!(self.segments(wanted, missing, Some(sink)));
         while let Some(segment) = segments.next().await {
             let segment = segment?;
             block_in_place(|| {
-                segment.chunks.iter().try_for_each(|chunk| whole.write(chunk.offset, &chunk.pieces))
+                segment.chunks.iter().try_for_each(|chunk| whole.hash(chunk.offset, &chunk.pieces))
             })
             .map_err(failed)?;
             progress.add(segment.chunks.iter().map(|chunk| chunk.length).sum());
@@ -131,7 +133,7 @@ impl Downloads {
         let places = places(&manifest::read(&self.session, wanted).await?);
         let places = places.into_iter().filter(touched).collect();
         let mut hasher = blake3::Hasher::new();
-        let mut segments = pin!(self.segments(wanted, places));
+        let mut segments = pin!(self.segments(wanted, places, None));
         while let Some(segment) = segments.next().await {
             let segment = segment?;
             block_in_place(|| -> Result<()> {
@@ -162,7 +164,7 @@ impl Downloads {
         }
         let length = wanted.size as u32;
         let place = Place { offset: 0, chunk: ChunkRef { length, hash: wanted.digest } };
-        let chunks = fetch(self.session.clone(), wanted.clone(), vec![place]).await?;
+        let chunks = fetch(self.session.clone(), wanted.clone(), vec![place], None).await?;
         let mut pieces = chunks.into_iter().flat_map(|chunk| chunk.pieces);
         let first = pieces.next().unwrap_or_default();
         match pieces.next() {
@@ -182,6 +184,7 @@ impl Downloads {
         &self,
         wanted: &Wanted,
         places: Vec<Place>,
+        sink: Option<Arc<Sink>>,
     ) -> impl Stream<Item = Result<Segment>> + use<> {
         let (session, wanted, budget) = (self.session.clone(), wanted.clone(), self.budget.clone());
         stream::iter(split(places, session.stride(SEGMENT_BYTES)))
@@ -194,11 +197,11 @@ impl Downloads {
                 }
             })
             .map(move |(places, room)| {
-                let (session, wanted) = (session.clone(), wanted.clone());
+                let (session, wanted, sink) = (session.clone(), wanted.clone(), sink.clone());
                 let task = tokio::spawn(async move {
                     let closed = |_| Error::io("go on", &io::Error::other("the budget is gone"));
                     let _room = room.map_err(closed)?;
-                    let chunks = fetch(session, wanted, places).await?;
+                    let chunks = fetch(session, wanted, places, sink.as_deref()).await?;
                     Ok(Segment { chunks, _room })
                 });
                 let task = AbortOnDropHandle::new(task);
@@ -220,10 +223,15 @@ pub(crate) struct Target<'a> {
 
 impl Target<'_> {
     fn failed(&self, error: &io::Error) -> Error {
-        let error = Error::file("write", self.path, error);
-        let message = format!("{}; what has arrived is kept, run it again", error.message());
-        error.with_message(message)
+        failed(self.path, error)
     }
+}
+
+/// What is said of a file that cannot be written.
+pub(super) fn failed(path: &Path, error: &io::Error) -> Error {
+    let error = Error::file("write", path, error);
+    let message = format!("{}; what has arrived is kept, run it again", error.message());
+    error.with_message(message)
 }
 
 impl Place {
@@ -290,12 +298,17 @@ fn split(places: Vec<Place>, bytes_max: u64) -> Vec<Vec<Place>> {
 }
 
 /// Gets all of `places`, going on after a cut with what is still missing.
-async fn fetch(session: Session, wanted: Wanted, places: Vec<Place>) -> Result<Vec<Verified>> {
+async fn fetch(
+    session: Session,
+    wanted: Wanted,
+    places: Vec<Place>,
+    sink: Option<&Sink>,
+) -> Result<Vec<Verified>> {
     let mut patience = session.patience();
     let mut got = Vec::with_capacity(places.len());
     while got.len() < places.len() {
         let before = got.len();
-        let done = attempt(&session, &wanted, &places[before..], &mut got).await;
+        let done = attempt(&session, &wanted, &places[before..], (&mut got, sink)).await;
         if got.len() > before {
             patience.progressed();
         }
@@ -315,7 +328,7 @@ async fn attempt(
     session: &Session,
     wanted: &Wanted,
     places: &[Place],
-    got: &mut Vec<Verified>,
+    (got, sink): (&mut Vec<Verified>, Option<&Sink>),
 ) -> Result<()> {
     let request = ReadChunksRequest { source: Some(wanted.source.clone()), ranges: ranges(places) };
     session.paced(length(places)).await;
@@ -330,6 +343,9 @@ async fn attempt(
             };
             let taken = data.split_to(data.len().min(incoming.missing));
             if let Some(verified) = incoming.add(taken)? {
+                if let Some(sink) = sink {
+                    block_in_place(|| sink.write(verified.offset, &verified.pieces))?;
+                }
                 got.push(verified);
                 current = places.next().map(Incoming::new);
             }

@@ -1,19 +1,49 @@
-//! A file that a content is written to, in order, and the digest of all of it as it stands there: what an
-//! earlier try left is read again, and runs of zeros need not come.
+//! A file that a content is written to, and the digest of all of it as it stands there: what an earlier try
+//! left is read again, and runs of zeros need not come.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use super::chunk::Digest;
-use super::download::{Place, Target};
+use super::download::{Place, Target, failed};
 use super::sparse::{for_each_zero, write_around_zeros};
+use crate::error::Result;
 
-/// What of it is written and hashed.
+/// Takes chunks in whatever order they come.
+pub(super) struct Sink {
+    file: File,
+    /// For messages.
+    path: PathBuf,
+    is_fresh: bool,
+}
+
+impl Sink {
+    pub(super) fn new(into: Target<'_>) -> io::Result<Self> {
+        let file = into.file.try_clone()?;
+        Ok(Self { file, path: into.path.to_owned(), is_fresh: !into.is_resumed })
+    }
+
+    /// Writes a chunk, which has been verified.
+    pub(super) fn write(&self, mut offset: u64, pieces: &[Bytes]) -> Result<()> {
+        for piece in pieces {
+            let written = match self.is_fresh {
+                true => write_around_zeros(&self.file, piece, offset),
+                false => self.file.write_all_at(piece, offset),
+            };
+            written.map_err(|error| failed(&self.path, &error))?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// What of it is hashed, in order.
 pub(super) struct Whole<'a> {
     file: &'a File,
     /// Whether nothing of an earlier try stands there: what is not written is a hole.
@@ -37,14 +67,10 @@ impl<'a> Whole<'a> {
         }
     }
 
-    /// What came of a place after all that came before.
-    pub(super) fn write(&mut self, offset: u64, pieces: &[Bytes]) -> io::Result<()> {
+    /// What came to a place after all that came before it, and is written.
+    pub(super) fn hash(&mut self, offset: u64, pieces: &[Bytes]) -> io::Result<()> {
         self.catch_up(offset)?;
         for piece in pieces {
-            match self.is_fresh {
-                true => write_around_zeros(self.file, piece, self.hashed)?,
-                false => self.file.write_all_at(piece, self.hashed)?,
-            }
             self.hasher.update(piece);
             self.hashed += piece.len() as u64;
         }
@@ -120,7 +146,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{Place, Target, Whole, kept};
+    use super::{Place, Sink, Target, Whole, kept};
     use crate::transfer::chunk::ChunkRef;
     use crate::transfer::download::places;
 
@@ -154,13 +180,18 @@ mod tests {
                 file.write_all_at(&[9; 5 * PART], 0).unwrap();
                 file.write_all_at(parts[1], PART as u64).unwrap();
             }
-            let mut whole = Whole::new(target(&file, is_resumed), &zeros);
+            let into = target(&file, is_resumed);
+            let (sink, mut whole) = (Sink::new(into).unwrap(), Whole::new(into, &zeros));
+            let mut write = |at, pieces: &[Bytes]| {
+                sink.write(at, pieces).unwrap();
+                whole.hash(at, pieces).unwrap();
+            };
             if !is_resumed {
                 let pieces =
                     [Bytes::from_static(&[7; 1000]), Bytes::from_static(&[7; PART - 1000])];
-                whole.write(PART as u64, &pieces).unwrap();
+                write(PART as u64, &pieces);
             }
-            whole.write(4 * PART as u64, &[Bytes::from_static(&[8; PART / 2])]).unwrap();
+            write(4 * PART as u64, &[Bytes::from_static(&[8; PART / 2])]);
             let digest = whole.end(content.len() as u64).unwrap();
             assert_eq!(digest.as_bytes(), blake3::hash(&content).as_bytes());
             let mut written = vec![1; content.len()];
