@@ -164,41 +164,49 @@ pub(super) fn encoded(xattrs: &Xattrs) -> Result<Option<Vec<u8>>> {
 
 /// The extended attributes in column `xattrs`.
 pub(super) fn xattrs(row: &Row<'_>) -> rusqlite::Result<Xattrs> {
-    match row.get_ref("xattrs")? {
-        ValueRef::Null => Ok(Xattrs::default()),
+    row.get_ref("xattrs").map(decoded)
+}
+
+fn decoded(xattrs: ValueRef<'_>) -> Xattrs {
+    match xattrs {
+        ValueRef::Null => Xattrs::default(),
         // What was damaged at rest is left out, like a name that fails.
         value => {
-            Ok(value.as_blob().ok().and_then(|b| postcard::from_bytes(b).ok()).unwrap_or_default())
+            value.as_blob().ok().and_then(|b| postcard::from_bytes(b).ok()).unwrap_or_default()
         }
     }
 }
 
-/// What `entry` maps.
-pub(super) const ENTRY: &str = "id, account, parent, name, kind, mode, modified_ns, size, digest, \
-     content, version, target, xattrs, generation, placed, modseq, changed_at";
+/// What `entry` maps, by its place, which costs less than by its name: a select begins with it.
+pub(super) const ENTRY: &str = "id, account, parent, name, kind, mode, modified_ns, xattrs, generation, \
+     placed, modseq, changed_at, size, digest, content, version, target";
 
 /// The one mapping of an entry's row.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     // Names were checked on their way in; one that fails now was damaged at rest and is shown by
     // `verify`, while its siblings stay readable.
-    let name = row.get_ref("name")?.as_bytes().ok().and_then(|name| str::from_utf8(name).ok());
-    let node = match row.get("kind")? {
-        FILE => Node::File { content: content(row)?, version: row.get("version")? },
-        SYMLINK => Node::Symlink { target: row.get("target")? },
+    let name = row.get_ref(3)?.as_bytes().ok().and_then(|name| str::from_utf8(name).ok());
+    let node = match row.get(4)? {
+        FILE => {
+            let content =
+                Content { size: row.get(12)?, digest: row.get(13)?, manifest: row.get(14)? };
+            Node::File { content, version: row.get(15)? }
+        }
+        SYMLINK => Node::Symlink { target: row.get(16)? },
         _ => Node::Folder,
     };
     Ok(Entry {
-        id: row.get("id")?,
-        account: row.get("account")?,
-        parent: row.get("parent")?,
+        id: row.get(0)?,
+        account: row.get(1)?,
+        parent: row.get(2)?,
         name: name.and_then(|name| FileName::parse(name).ok()),
         node,
-        mode: row.get("mode")?,
-        modified_ns: row.get("modified_ns")?,
-        xattrs: xattrs(row)?,
-        generation: row.get("generation")?,
-        placed: row.get("placed")?,
-        modseq: row.get("modseq")?,
-        changed_at: row.get("changed_at")?,
+        mode: row.get(5)?,
+        modified_ns: row.get(6)?,
+        xattrs: decoded(row.get_ref(7)?),
+        generation: row.get(8)?,
+        placed: row.get(9)?,
+        modseq: row.get(10)?,
+        changed_at: row.get(11)?,
     })
 }
