@@ -65,8 +65,11 @@ struct Verified {
 /// The verified chunks of one call, and the room they take.
 struct Segment {
     chunks: Vec<Verified>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
+
+/// A part of the budget, until nobody needs what it is for.
+pub(super) type Room = Arc<OwnedSemaphorePermit>;
 
 impl Downloads {
     pub(crate) fn new(session: &Session) -> Self {
@@ -95,16 +98,27 @@ impl Downloads {
         let received = length(&missing);
         progress.add(wanted.size - received);
         let mut whole = Whole::new(into, &zeros);
-        let sink = Arc::new(Sink::new(into).map_err(failed)?);
-        let mut segments = pin!(self.segments(wanted, missing, Some(sink)));
-        while let Some(segment) = segments.next().await {
-            let segment = segment?;
-            block_in_place(|| {
-                segment.chunks.iter().try_for_each(|chunk| whole.hash(chunk.offset, &chunk.pieces))
-            })
+        let (sink, writing) = Sink::start(into).map_err(failed)?;
+        let hashed = async {
+            let mut segments = pin!(self.segments(wanted, missing, Some(sink)));
+            while let Some(segment) = segments.next().await {
+                let segment = segment?;
+                let mut chunks = segment.chunks.iter();
+                block_in_place(|| {
+                    chunks.try_for_each(|chunk| whole.hash(chunk.offset, &chunk.pieces))
+                })
+                .map_err(failed)?;
+                progress.add(segment.chunks.iter().map(|chunk| chunk.length).sum());
+            }
+            Ok(())
+        };
+        let hashed: Result<()> = hashed.await;
+        // Where writing failed, that is why nothing more came.
+        writing
+            .await
+            .map_err(|error| Error::io("go on", &io::Error::other(error)))?
             .map_err(failed)?;
-            progress.add(segment.chunks.iter().map(|chunk| chunk.length).sum());
-        }
+        hashed?;
         let digest = block_in_place(|| whole.end(wanted.size)).map_err(failed)?;
         is_whole(wanted, digest)?;
         Ok(received)
@@ -184,7 +198,7 @@ impl Downloads {
         &self,
         wanted: &Wanted,
         places: Vec<Place>,
-        sink: Option<Arc<Sink>>,
+        sink: Option<Sink>,
     ) -> impl Stream<Item = Result<Segment>> + use<> {
         let (session, wanted, budget) = (self.session.clone(), wanted.clone(), self.budget.clone());
         stream::iter(split(places, session.stride(SEGMENT_BYTES)))
@@ -200,9 +214,10 @@ impl Downloads {
                 let (session, wanted, sink) = (session.clone(), wanted.clone(), sink.clone());
                 let task = tokio::spawn(async move {
                     let closed = |_| Error::io("go on", &io::Error::other("the budget is gone"));
-                    let _room = room.map_err(closed)?;
-                    let chunks = fetch(session, wanted, places, sink.as_deref()).await?;
-                    Ok(Segment { chunks, _room })
+                    let room = Arc::new(room.map_err(closed)?);
+                    let sink = sink.map(|sink| (sink, room.clone()));
+                    let chunks = fetch(session, wanted, places, sink.as_ref()).await?;
+                    Ok(Segment { chunks, _room: room })
                 });
                 let task = AbortOnDropHandle::new(task);
                 async move { joined(task.await) }
@@ -223,15 +238,10 @@ pub(crate) struct Target<'a> {
 
 impl Target<'_> {
     fn failed(&self, error: &io::Error) -> Error {
-        failed(self.path, error)
+        let error = Error::file("write", self.path, error);
+        let message = format!("{}; what has arrived is kept, run it again", error.message());
+        error.with_message(message)
     }
-}
-
-/// What is said of a file that cannot be written.
-pub(super) fn failed(path: &Path, error: &io::Error) -> Error {
-    let error = Error::file("write", path, error);
-    let message = format!("{}; what has arrived is kept, run it again", error.message());
-    error.with_message(message)
 }
 
 impl Place {
@@ -302,7 +312,7 @@ async fn fetch(
     session: Session,
     wanted: Wanted,
     places: Vec<Place>,
-    sink: Option<&Sink>,
+    sink: Option<&(Sink, Room)>,
 ) -> Result<Vec<Verified>> {
     let mut patience = session.patience();
     let mut got = Vec::with_capacity(places.len());
@@ -328,7 +338,7 @@ async fn attempt(
     session: &Session,
     wanted: &Wanted,
     places: &[Place],
-    (got, sink): (&mut Vec<Verified>, Option<&Sink>),
+    (got, sink): (&mut Vec<Verified>, Option<&(Sink, Room)>),
 ) -> Result<()> {
     let request = ReadChunksRequest { source: Some(wanted.source.clone()), ranges: ranges(places) };
     session.paced(length(places)).await;
@@ -343,8 +353,8 @@ async fn attempt(
             };
             let taken = data.split_to(data.len().min(incoming.missing));
             if let Some(verified) = incoming.add(taken)? {
-                if let Some(sink) = sink {
-                    block_in_place(|| sink.write(verified.offset, &verified.pieces))?;
+                if let Some((sink, room)) = sink {
+                    sink.take(verified.offset, verified.pieces.clone(), room.clone())?;
                 }
                 got.push(verified);
                 current = places.next().map(Incoming::new);

@@ -6,41 +6,47 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
 
 use bytes::Bytes;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::chunk::Digest;
-use super::download::{Place, Target, failed};
+use super::download::{Place, Room, Target};
 use super::sparse::{for_each_zero, write_around_zeros};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Takes chunks in whatever order they come.
-pub(super) struct Sink {
-    file: File,
-    /// For messages.
-    path: PathBuf,
-    is_fresh: bool,
-}
+/// Takes chunks in whatever order they come, to be written one after the other on a thread of their own.
+#[derive(Clone)]
+pub(super) struct Sink(Sender<(u64, Vec<Bytes>, Room)>);
 
 impl Sink {
-    pub(super) fn new(into: Target<'_>) -> io::Result<Self> {
-        let file = into.file.try_clone()?;
-        Ok(Self { file, path: into.path.to_owned(), is_fresh: !into.is_resumed })
+    /// What it takes is bounded by the room that comes with it. The handle ends when all senders have, or with
+    /// the first write that fails.
+    pub(super) fn start(into: Target<'_>) -> io::Result<(Self, JoinHandle<io::Result<()>>)> {
+        let (file, is_fresh) = (into.file.try_clone()?, !into.is_resumed);
+        let (sender, taken) = channel::<(u64, Vec<Bytes>, Room)>();
+        let writing = spawn_blocking(move || {
+            taken.into_iter().try_for_each(|(at, pieces, _)| write(&file, is_fresh, at, &pieces))
+        });
+        Ok((Self(sender), writing))
     }
 
-    /// Writes a chunk, which has been verified.
-    pub(super) fn write(&self, mut offset: u64, pieces: &[Bytes]) -> Result<()> {
-        for piece in pieces {
-            let written = match self.is_fresh {
-                true => write_around_zeros(&self.file, piece, offset),
-                false => self.file.write_all_at(piece, offset),
-            };
-            written.map_err(|error| failed(&self.path, &error))?;
-            offset += piece.len() as u64;
-        }
-        Ok(())
+    pub(super) fn take(&self, at: u64, pieces: Vec<Bytes>, room: Room) -> Result<()> {
+        let stopped = |_| Error::io("go on", &io::Error::other("writing has stopped"));
+        self.0.send((at, pieces, room)).map_err(stopped)
     }
+}
+
+fn write(file: &File, is_fresh: bool, mut at: u64, pieces: &[Bytes]) -> io::Result<()> {
+    for piece in pieces {
+        match is_fresh {
+            true => write_around_zeros(file, piece, at)?,
+            false => file.write_all_at(piece, at)?,
+        }
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// What of it is hashed, in order.
@@ -146,7 +152,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{Place, Sink, Target, Whole, kept};
+    use super::{Place, Target, Whole, kept, write};
     use crate::transfer::chunk::ChunkRef;
     use crate::transfer::download::places;
 
@@ -181,17 +187,17 @@ mod tests {
                 file.write_all_at(parts[1], PART as u64).unwrap();
             }
             let into = target(&file, is_resumed);
-            let (sink, mut whole) = (Sink::new(into).unwrap(), Whole::new(into, &zeros));
-            let mut write = |at, pieces: &[Bytes]| {
-                sink.write(at, pieces).unwrap();
+            let mut whole = Whole::new(into, &zeros);
+            let mut comes = |at, pieces: &[Bytes]| {
+                write(&file, !is_resumed, at, pieces).unwrap();
                 whole.hash(at, pieces).unwrap();
             };
             if !is_resumed {
                 let pieces =
                     [Bytes::from_static(&[7; 1000]), Bytes::from_static(&[7; PART - 1000])];
-                write(PART as u64, &pieces);
+                comes(PART as u64, &pieces);
             }
-            write(4 * PART as u64, &[Bytes::from_static(&[8; PART / 2])]);
+            comes(4 * PART as u64, &[Bytes::from_static(&[8; PART / 2])]);
             let digest = whole.end(content.len() as u64).unwrap();
             assert_eq!(digest.as_bytes(), blake3::hash(&content).as_bytes());
             let mut written = vec![1; content.len()];
