@@ -6,4 +6,5 @@ mod contract;
 mod lines;
 mod outside;
 mod readme;
+mod rights;
 mod stories;
