@@ -145,7 +145,7 @@ async fn everybody_does_what_was_granted_and_no_more() {
                     assert_eq!(refused.code, Code::NotFound, "{told}: {refused:?}");
                 }
                 Some(may) if may >= needs => {
-                    done.unwrap_or_else(|status| panic!("{told}: {status:?}"))
+                    done.unwrap_or_else(|status| panic!("{told}: {status:?}"));
                 }
                 Some(_) => {
                     let refused = Refused::of(done);
@@ -260,48 +260,81 @@ impl Spots {
     }
 }
 
-/// Makes a call about a spot; what a stream says is read to its end.
+/// Makes a call about a spot.
 async fn called(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> {
+    let (service, name) = call.split_once('/').expect("a service and its call");
+    match service {
+        "FilesService" if READING.contains(&name) => reading(caller, name, spot).await,
+        "FilesService" => changing(caller, name, spot).await,
+        "HistoryService" => history(caller, name, spot).await,
+        _ => sharing(caller, name, spot).await,
+    }
+}
+
+const READING: &[&str] =
+    &["Read", "Stat", "List", "Find", "Measure", "ReadManifest", "ReadChunks", "ReadMany"];
+
+/// What a stream says is read to its first message, and bytes to their end.
+async fn reading(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> {
     let (path, version, folder) = (spot.file(), spot.version.clone(), spot.folder.clone());
-    let (mut files, mut history, mut sharing) =
-        (caller.files(), caller.history(), caller.sharing());
+    let mut files = caller.files();
     match call {
-        "FilesService/Write" => {
-            let header = WriteHeader { path, ..WriteHeader::default() };
-            caller.write(header, b"three").await.map(drop)
-        }
-        "FilesService/Read" => {
-            caller.read(ReadRequest { path, ..ReadRequest::default() }).await.map(drop)
-        }
-        "FilesService/Stat" => files.stat(StatRequest { path }).await.map(drop),
-        "FilesService/List" => {
+        "Read" => caller.read(ReadRequest { path, ..ReadRequest::default() }).await.map(drop),
+        "Stat" => files.stat(StatRequest { path }).await.map(drop),
+        "List" => {
             let request = ListRequest { path: folder, recursive: true, ..ListRequest::default() };
             files.list(request).await.map(drop)
         }
-        "FilesService/Find" => {
+        "Find" => {
             files.find(FindRequest { path: folder, ..FindRequest::default() }).await.map(drop)
         }
-        "FilesService/Measure" => files.measure(MeasureRequest { path: folder }).await.map(drop),
-        "FilesService/MakeFolder" => {
+        "Measure" => files.measure(MeasureRequest { path: folder }).await.map(drop),
+        "ReadManifest" => {
+            let request = ReadManifestRequest { source: spot.source() };
+            files.read_manifest(request).await?.into_inner().message().await.map(drop)
+        }
+        "ReadChunks" => {
+            let request =
+                ReadChunksRequest { source: spot.source(), ..ReadChunksRequest::default() };
+            files.read_chunks(request).await?.into_inner().message().await.map(drop)
+        }
+        "ReadMany" => {
+            let request = ReadManyRequest { versions: vec![version] };
+            files.read_many(request).await?.into_inner().message().await.map(drop)
+        }
+        _ => panic!("{call} is in no table"),
+    }
+}
+
+/// Those of FilesService that change something, or bring what is put.
+async fn changing(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> {
+    let (path, folder) = (spot.file(), spot.folder.clone());
+    let mut files = caller.files();
+    match call {
+        "Write" => {
+            let header = WriteHeader { path, ..WriteHeader::default() };
+            caller.write(header, b"three").await.map(drop)
+        }
+        "MakeFolder" => {
             let path = format!("{folder}/new");
             let request = MakeFolderRequest { path, ..MakeFolderRequest::default() };
             files.make_folder(request).await.map(drop)
         }
-        "FilesService/Move" => {
+        "Move" => {
             let target = format!("{folder}/moved");
             let request = MoveRequest { source: path, target, ..MoveRequest::default() };
             files.r#move(request).await.map(drop)
         }
-        "FilesService/Copy" => {
+        "Copy" => {
             // To one's own tree: what counts is whether it may be read.
             let target = format!("/copy of {}", folder.replace(['/', ':'], " "));
             let request = CopyRequest { source: path, target, ..CopyRequest::default() };
             files.copy(request).await.map(drop)
         }
-        "FilesService/Remove" => {
+        "Remove" => {
             files.remove(RemoveRequest { path, ..RemoveRequest::default() }).await.map(drop)
         }
-        "FilesService/Commit" => {
+        "Commit" => {
             let begin = CommitBegin { base: folder, ..CommitBegin::default() };
             let entry = NewEntry {
                 path: "committed".to_owned(),
@@ -317,46 +350,51 @@ async fn called(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> 
             let parts = parts.map(|part| CommitRequest { part: Some(part) });
             files.commit(tokio_stream::iter(parts)).await.map(drop)
         }
-        "FilesService/ReadManifest" => {
-            let request = ReadManifestRequest { source: spot.source() };
-            files.read_manifest(request).await?.into_inner().message().await.map(drop)
-        }
-        "FilesService/ReadChunks" => {
-            let request =
-                ReadChunksRequest { source: spot.source(), ..ReadChunksRequest::default() };
-            files.read_chunks(request).await?.into_inner().message().await.map(drop)
-        }
-        "FilesService/ReadMany" => {
-            let request = ReadManyRequest { versions: vec![version] };
-            files.read_many(request).await?.into_inner().message().await.map(drop)
-        }
-        "FilesService/Missing" => {
+        "Missing" => {
             let hashes = Bytes::copy_from_slice(blake3::hash(b"four").as_bytes());
             let (upload_id, tree) = (uuid(), folder);
             files.missing(MissingRequest { upload_id, hashes, tree }).await.map(drop)
         }
-        "FilesService/Fill" => {
+        "Fill" => {
             let request = FillRequest { upload_id: uuid(), tree: folder, ..FillRequest::default() };
             files.fill(tokio_stream::iter([request])).await.map(drop)
         }
-        "HistoryService/ListVersions" => {
+        _ => panic!("{call} is in no table"),
+    }
+}
+
+/// Those of HistoryService.
+async fn history(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> {
+    let (path, folder) = (spot.file(), spot.folder.clone());
+    let mut history = caller.history();
+    match call {
+        "ListVersions" => {
             let request = ListVersionsRequest { path, ..ListVersionsRequest::default() };
             history.list_versions(request).await.map(drop)
         }
-        "HistoryService/RestoreVersion" => {
+        "RestoreVersion" => {
             let request = RestoreVersionRequest { path, ..RestoreVersionRequest::default() };
             history.restore_version(request).await.map(drop)
         }
-        "HistoryService/Undo" => {
+        "Undo" => {
             let request = UndoRequest { path: folder, ..UndoRequest::default() };
             history.undo(request).await.map(drop)
         }
-        "SharingService/Grant" => {
+        _ => panic!("{call} is in no table"),
+    }
+}
+
+/// Those of SharingService.
+async fn sharing(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> {
+    let path = spot.file();
+    let mut sharing = caller.sharing();
+    match call {
+        "Grant" => {
             let (grantee, right) = ("nobody".to_owned(), Right::Read.into());
             let request = GrantRequest { path, grantee, right, ..GrantRequest::default() };
             sharing.grant(request).await.map(drop)
         }
-        "SharingService/Revoke" => {
+        "Revoke" => {
             let grantee = "nobody".to_owned();
             match sharing.revoke(RevokeRequest { path, grantee }).await {
                 // Its owner is told that there is no grant on it.
@@ -364,11 +402,11 @@ async fn called(caller: &Caller, call: &str, spot: &Spot) -> Result<(), Status> 
                 done => done.map(drop),
             }
         }
-        "SharingService/ListGrants" => {
+        "ListGrants" => {
             let request = ListGrantsRequest { path, ..ListGrantsRequest::default() };
             sharing.list_grants(request).await.map(drop)
         }
-        "SharingService/MakeLink" => {
+        "MakeLink" => {
             let r#use = LinkUse::Read.into();
             let request = MakeLinkRequest { path, r#use, ..MakeLinkRequest::default() };
             sharing.make_link(request).await.map(drop)
