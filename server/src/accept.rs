@@ -31,6 +31,9 @@ use tracing::Instrument;
 /// round trip of 100 ms.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// Connections from which on a new one has a smaller window: what all of them have in flight and nobody has
+/// read stays in memory.
+const SMALLER_WINDOWS: [(usize, u32); 2] = [(16, 8 << 20), (64, 1 << 20)];
 /// Frames that this side takes.
 const FRAME_BYTES: u32 = 262_135;
 /// Bytes of one call that HTTP/2 holds for sending.
@@ -107,8 +110,14 @@ pub async fn run<S, F>(
             continue;
         };
         let (service, traffic) = connect(peer);
-        let connection =
-            Connection { acceptor: acceptor.clone(), bounds, service, traffic, stop: stop.clone() };
+        let connection = Connection {
+            acceptor: acceptor.clone(),
+            bounds,
+            window: window(bounds.connections_max - places.available_permits()),
+            service,
+            traffic,
+            stop: stop.clone(),
+        };
         let kill = kill.clone();
         let span = tracing::debug_span!("connection", %peer);
         tasks.spawn(
@@ -157,9 +166,16 @@ fn is_about_the_peer(error: &io::Error) -> bool {
     )
 }
 
+/// The receive window of a new connection, with which there are so many.
+fn window(connections: usize) -> u32 {
+    let smaller = SMALLER_WINDOWS.iter().rev().find(|(from, _)| connections > *from);
+    smaller.map_or(CONNECTION_WINDOW_BYTES, |(_, bytes)| *bytes)
+}
+
 struct Connection<S> {
     acceptor: TlsAcceptor,
     bounds: Bounds,
+    window: u32,
     service: S,
     traffic: Arc<dyn Traffic>,
     stop: CancellationToken,
@@ -198,7 +214,8 @@ where
             return;
         }
         let service = TowerToHyperService::new(self.service.clone());
-        let connection = http2(&self.bounds).serve_connection(TokioIo::new(stream), service);
+        let connection =
+            http2(&self.bounds, self.window).serve_connection(TokioIo::new(stream), service);
         self.watch(connection, &written).await;
     }
 
@@ -280,12 +297,12 @@ where
     }
 }
 
-fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {
+fn http2(bounds: &Bounds, window: u32) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(window)
         .max_frame_size(FRAME_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_concurrent_streams(bounds.streams_max)
@@ -301,7 +318,15 @@ fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Instant, MOVING_BYTES, Moved};
+    use super::{CONNECTION_WINDOW_BYTES, Instant, MOVING_BYTES, Moved, window};
+
+    #[test]
+    fn many_connections_together_have_no_more_in_flight_than_memory_has_room_for() {
+        assert_eq!([window(1), window(16)], [CONNECTION_WINDOW_BYTES; 2]);
+        assert_eq!([window(17), window(64), window(65)], [8 << 20, 8 << 20, 1 << 20]);
+        let all: u64 = (1..=1_024).map(|connections| u64::from(window(connections))).sum();
+        assert!(all < 2 << 30, "{all}");
+    }
 
     #[test]
     fn a_connection_moves_when_it_carries_enough_and_not_a_byte_less() {
