@@ -194,6 +194,28 @@ fn a_link_takes_files_and_shows_none() {
     assert_eq!(ann.lists("/incoming").len(), 4);
 }
 
+#[test]
+fn whoever_puts_through_a_link_is_not_told_what_its_owner_holds() {
+    let world = World::start();
+    let ann = world.admin("ann");
+    let bob = ann.adds_with("bob", &["--quota", "1M"]);
+    let stranger = world.stranger("eve");
+    bob.does(["mkdir", "/in"]);
+    let link = made(&bob, &["/in", "--drop"]);
+    for size in [500_000, 3_000_000] {
+        stranger.file("large", noise(7, size));
+        let put = stranger.runs(["--json", "put", "--link", url(&link), "large"]);
+        assert_eq!(put.exit, if size > 1 << 20 { 7 } else { 0 }, "{put:?}");
+    }
+    let told = stranger.refused(["put", "--link", url(&link), "large"]);
+    assert_eq!(told.kind(), (7, "QUOTA_EXCEEDED"));
+    assert!(!told.message.contains(|letter: char| letter.is_ascii_digit()), "{told:?}");
+    bob.file("large", noise(7, 3_000_000));
+    let own = bob.refused(["put", "large", "/large"]);
+    assert!(own.message.contains("500000 of 1048576"), "{own:?}");
+    assert_eq!(bob.lists("/in").len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_breaks_off_early_gives_its_use_back() {
     let world = World::limited(|_| {});

@@ -109,7 +109,7 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
         }
         _ => HashMap::new(),
     };
-    let mut merge = Merge::within(&reach, (account, provenance(plan)), plan.now)?.sparing(changed);
+    let mut merge = Merge::within(&reach, (account, provenance(plan)), plan.now).sparing(changed);
     if all_inside {
         merge.folder(tx, plan.base.path.names())?;
     }
@@ -154,7 +154,10 @@ fn apply(tx: &mut Tx<'_>, plan: &CommitPlan, entries: &[StagedEntry]) -> Result<
 /// Where an entry goes, within the limits of paths. A commit puts things into its base, which must be there.
 fn place(plan: &CommitPlan, new: &StagedEntry) -> Result<TreePath> {
     if new.node == NewNode::Nothing && new.path.is_root() {
-        return Err(Error::field("entries.path", "the base of a commit is not removed by it"));
+        return Err(Error::field(
+            "entries.path",
+            "a commit does not remove its own base; ask Remove for that",
+        ));
     }
     plan.base.path.join(&new.path, "entries.path")
 }

@@ -2,7 +2,7 @@
 //! precondition is checked and an account is charged. Writes, commits, copies and staged trees all come
 //! through here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::db::sqlite::conditions::check;
 use crate::db::sqlite::contents::{self, Provenance};
@@ -22,7 +22,7 @@ use crate::model::{
 };
 
 /// Entries being put below one folder, in one transaction.
-pub(super) struct Merge {
+pub(super) struct Merge<'a> {
     account: AccountId,
     now: i64,
     /// Why contents may be used.
@@ -34,8 +34,8 @@ pub(super) struct Merge {
     top: EntryId,
     added_bytes: u64,
     adjusted: Vec<Adjusted>,
-    /// What was shared itself with whoever puts: only its owner may put something else in its place.
-    fixed: HashSet<EntryId>,
+    /// What whoever puts may do; all of it where that is for the caller to ask.
+    reach: Option<Reach<'a>>,
     /// What is not removed, each with what has changed there.
     spared: HashMap<EntryId, EntryId>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Put {
     pub(super) entry: Entry,
 }
 
-impl Merge {
+impl<'a> Merge<'a> {
     /// Into the tree of `account`, below `top`. Whether that may be changed is for the caller to ask.
     pub(super) fn below(
         top: EntryId,
@@ -64,18 +64,14 @@ impl Merge {
             top,
             added_bytes: 0,
             adjusted: Vec::new(),
-            fixed: HashSet::new(),
+            reach: None,
             spared: HashMap::new(),
         }
     }
 
     /// Into a tree that whoever puts there has this reach in.
-    pub(super) fn within(
-        reach: &Reach<'_>,
-        whose: (AccountId, Provenance),
-        now: i64,
-    ) -> Result<Self> {
-        Ok(Self { fixed: reach.fixed()?, ..Self::below(reach.top(), whose, now) })
+    pub(super) fn within(reach: &Reach<'a>, whose: (AccountId, Provenance), now: i64) -> Self {
+        Self { reach: Some(reach.clone()), ..Self::below(reach.top(), whose, now) }
     }
 
     /// Refuses to remove these: each has come to its place, or has something in it that has changed.
@@ -291,7 +287,9 @@ impl Merge {
                 let (Some(parent), Some(name)) = (stands.parent, stands.name.clone()) else {
                     return Err(folder_stands(path));
                 };
-                if self.fixed.contains(&stands.id) {
+                if let Some(reach) = &self.reach
+                    && reach.is_fixed(&stands)?
+                {
                     let message = format!(
                         "{path} is what was shared; only its owner may put something of another kind there"
                     );

@@ -4,7 +4,7 @@
 //!
 //! What may not be read is not found, like what is not there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rusqlite::Connection;
 
@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, At, By, Entry, EntryId, LinkId, Right, TreePath};
 
 /// What somebody may do in one tree.
+#[derive(Clone)]
 pub(super) struct Reach<'a> {
     conn: &'a Connection,
     top: EntryId,
@@ -79,26 +80,20 @@ impl<'a> Reach<'a> {
         Ok(highest)
     }
 
-    /// What may be changed and not taken from its place: it is shared itself, and no folder above it is.
-    pub(super) fn fixed(&self) -> Result<HashSet<EntryId>> {
-        let mut fixed = HashSet::new();
-        for (entry, right) in self.granted.iter().flatten() {
-            if *right == Right::Write && !self.is_in_writable(*entry)? {
-                fixed.insert(*entry);
-            }
+    /// Whether an entry that may be changed may not be taken from its place: it is shared itself, and no
+    /// folder above it may be written.
+    pub(super) fn is_fixed(&self, entry: &Entry) -> Result<bool> {
+        if self.granted.is_none() {
+            return Ok(false);
         }
-        Ok(fixed)
-    }
-
-    fn is_in_writable(&self, entry: EntryId) -> Result<bool> {
-        let mut next = by_id(self.conn, entry)?.and_then(|entry| entry.parent);
+        let mut next = entry.parent;
         while let Some(folder) = next {
             if self.on(folder) == Some(Right::Write) {
-                return Ok(true);
+                return Ok(false);
             }
             next = by_id(self.conn, folder)?.and_then(|folder| folder.parent);
         }
-        Ok(false)
+        Ok(true)
     }
 
     /// What stands at a path, if it may be read.

@@ -199,7 +199,7 @@ fn write_file(tx: &mut Tx<'_>, write: &FileWrite) -> Result<Entry> {
         condition: write.condition,
     };
     end_upload(tx, *by, write.upload)?;
-    let mut merge = Merge::within(&reach, (at.account, Provenance::SentBy(*by)), write.now)?;
+    let mut merge = Merge::within(&reach, (at.account, Provenance::SentBy(*by)), write.now);
     let put = merge.put(tx, &at.path, &new)?;
     merge.charge(tx)?;
     Ok(put.entry)

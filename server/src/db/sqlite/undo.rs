@@ -218,7 +218,8 @@ fn still_there(
             let name = entry.name.as_ref().map_or("/", FileName::as_str);
             let message = format!(
                 "the folder that {name:?} is in was moved or removed after the last commit into {}; \
-                 nothing was undone",
+                 nothing was undone. Move it back, or bring back what is wanted with `versions`, \
+                 `restore` and `trash`",
                 made.base
             );
             return Err(Error::new(Kind::Aborted, message));
